@@ -1,0 +1,78 @@
+/*
+ * os.h - the whole port: every call into the kernel and the allocator, in one replaceable table.
+ *
+ * Owns:       the pointer whorl__os; tests put their own table there to make any call fail.
+ * Threads:    any; a table is replaced only while no runtime lives.
+ * Contract:   a call that fails returns -errno, at once; nobody above this file reads errno.
+ *             EINTR is retried inside wherever a retry is harmless (never in close, connect, poll).
+ *             Times are int64_t nanoseconds on CLOCK_MONOTONIC.
+ */
+#ifndef WHORL_SYS_OS_H
+#define WHORL_SYS_OS_H
+
+#include "base/compiler.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct whorl__os {
+    /* memory; blocks from alloc are aligned to a cache line and not cleared */
+    void *(*alloc)(size_t bytes);
+    void (*free)(void *block);
+    int (*map)(size_t bytes, void **ret_base); /* lazily committed, private, no huge pages */
+    int (*unmap)(void *base, size_t bytes);
+    int (*protect)(void *base, size_t bytes, int protection);
+    int (*advise)(void *base, size_t bytes, int advice);
+
+    /* time */
+    int64_t (*now_ns)(void);
+
+    /* threads */
+    int (*thread_start)(pthread_t *ret_thread, void *(*body)(void *), void *arg);
+    int (*thread_join)(pthread_t thread);
+    int (*futex_wait)(uint32_t *word, uint32_t expected, int64_t deadline_ns); /* -EAGAIN -ETIMEDOUT */
+    int (*futex_wake)(uint32_t *word, int waiters_max);
+
+    /* events */
+    int (*epoll_create)(void);
+    int (*epoll_ctl)(int epoll_fd, int operation, int fd, struct epoll_event *event);
+    int (*epoll_wait)(int epoll_fd, struct epoll_event *ret_events, int events_max,
+                      int64_t timeout_ns); /* < 0 waits for ever; -EINTR is returned */
+    int (*eventfd)(void);
+
+    /* descriptors */
+    ssize_t (*read)(int fd, void *ret_bytes, size_t bytes_max);
+    ssize_t (*write)(int fd, const void *bytes, size_t count);
+    ssize_t (*writev)(int fd, const struct iovec *parts, int part_count);
+    int (*close)(int fd);
+    int (*dup)(int fd);
+    int (*set_nonblocking)(int fd);
+    int (*read_file)(const char *path, char *ret_text, size_t text_max); /* bytes read, 0-ended */
+
+    /* sockets; all new ones are non-blocking and close-on-exec */
+    int (*socket)(int domain, int type, int protocol);
+    int (*bind)(int fd, const struct sockaddr *address, socklen_t address_bytes);
+    int (*listen)(int fd, int backlog);
+    int (*accept)(int fd, struct sockaddr *ret_peer, socklen_t *ret_peer_bytes);
+    int (*connect)(int fd, const struct sockaddr *address, socklen_t address_bytes);
+    ssize_t (*recv)(int fd, void *ret_bytes, size_t bytes_max, int flags);
+    ssize_t (*send)(int fd, const void *bytes, size_t count, int flags);
+    ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    int (*shutdown)(int fd, int how);
+    int (*getsockopt)(int fd, int level, int option, void *ret_value, socklen_t *ret_bytes);
+    int (*setsockopt)(int fd, int level, int option, const void *value, socklen_t bytes);
+    int (*getsockname)(int fd, struct sockaddr *ret_address, socklen_t *ret_bytes);
+    int (*getpeername)(int fd, struct sockaddr *ret_address, socklen_t *ret_bytes);
+};
+
+/* The real kernel. */
+extern const struct whorl__os whorl__os_linux;
+
+/* What every layer calls through; points to whorl__os_linux unless a test put another there. */
+extern const struct whorl__os *whorl__os;
+
+#endif
