@@ -1,0 +1,132 @@
+/*
+ * io.h - stream sockets and readiness, in POSIX's words; waiting parks the task, not the thread.
+ *
+ * Descriptors are plain ints that whorl knows: those it made (listen, accept, connect) and those
+ * given to whorl_fd_adopt. They are non-blocking and close-on-exec. Close them by whorl_close: it
+ * wakes whoever waits on them (-EBADF), and the number is given back to the kernel only after the
+ * last call on it has returned, so nobody ever touches a stranger's file.
+ *
+ * One task may wait to read and one to write at a time; a second one gets -EBUSY.
+ * Errors common to all: -EBADF (not one of ours, or closed), -EPERM (not in a task), -ECANCELED,
+ * -ETIMEDOUT in the _until forms. A call that moved some bytes returns their count even if it was
+ * then cancelled or timed out; the cancel stays pending for the next wait. No byte is ever lost.
+ *
+ * All functions here: From: a task. Thread-safe: yes. Cancellation points only where they really
+ * wait. Allocate nothing but a descriptor's record at its first use. Source: runtime/io/socket.c
+ */
+#ifndef WHORL_IO_H
+#define WHORL_IO_H
+
+#include "whorl/api.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+WHORL_BEGIN
+
+enum whorl_listen_flags {
+    WHORL_REUSEPORT = 1 /* several listeners on one port, the kernel spreads connections */
+};
+
+/*
+ * whorl_tcp_listen - listen on a numeric IPv4 or IPv6 address.
+ *
+ *   address  "127.0.0.1", "::1"; NULL: every address. Names are not looked up
+ *   port     0: any free one, see whorl_socket_port
+ *   backlog  0: 1024
+ *
+ * Returns a descriptor, or -EINVAL (bad address or port), -EADDRINUSE, -EACCES, -EMFILE, ...
+ * Model: asyncio.start_server, without the accepting
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_tcp_listen(const char *address, int port, int backlog,
+                                                 unsigned flags);
+
+/* whorl_unix_listen - the same on a Unix path; a leading '@' names an abstract one. */
+WHORL_API WHORL_WARN_UNUSED int whorl_unix_listen(const char *path, int backlog);
+
+/* The port a socket is bound to, or -errno. */
+WHORL_API int whorl_socket_port(int fd);
+
+/*
+ * whorl_accept - wait for a connection.
+ *
+ * Returns its descriptor. A connection that was reset before it could be taken is passed over. Out
+ * of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): logged once, tried again after a
+ * pause of 50 ms, so a server only has to loop. An accepted connection is never dropped by a cancel.
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_accept(int fd);
+WHORL_API WHORL_WARN_UNUSED int whorl_accept_until(int fd, int64_t deadline_ns);
+
+/* Connect: a descriptor, or -ECONNREFUSED, -ENETUNREACH, ...; nothing stays open on failure. */
+WHORL_API WHORL_WARN_UNUSED int whorl_tcp_connect(const char *address, int port);
+WHORL_API WHORL_WARN_UNUSED int whorl_tcp_connect_until(const char *address, int port,
+                                                        int64_t deadline_ns);
+WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect(const char *path);
+WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect_until(const char *path, int64_t deadline_ns);
+
+/*
+ * whorl_read - wait for bytes.
+ *
+ * Returns how many came (1 .. bytes_max), 0 at the end of the stream, or -ECONNRESET, ...
+ */
+WHORL_API WHORL_WARN_UNUSED ssize_t whorl_read(int fd, void *ret_bytes, size_t bytes_max);
+WHORL_API WHORL_WARN_UNUSED ssize_t whorl_read_until(int fd, void *ret_bytes, size_t bytes_max,
+                                                     int64_t deadline_ns);
+
+/*
+ * whorl_write - write all of it, waiting for room as needed.
+ *
+ * Returns count, or fewer if an error, a cancel or the deadline came after some were written: the
+ * next call tells which. -EPIPE and -ECONNRESET if the peer is gone; no SIGPIPE.
+ */
+WHORL_API WHORL_WARN_UNUSED ssize_t whorl_write(int fd, const void *bytes, size_t count);
+WHORL_API WHORL_WARN_UNUSED ssize_t whorl_write_until(int fd, const void *bytes, size_t count,
+                                                      int64_t deadline_ns);
+
+/* whorl_writev - the same from several parts (at most 1024); parts is not changed. */
+WHORL_API WHORL_WARN_UNUSED ssize_t whorl_writev(int fd, const struct iovec *parts, int part_count);
+WHORL_API WHORL_WARN_UNUSED ssize_t whorl_writev_until(int fd, const struct iovec *parts,
+                                                       int part_count, int64_t deadline_ns);
+
+/*
+ * whorl_shutdown - how is SHUT_RD, SHUT_WR or SHUT_RDWR; SHUT_WR is a half-close: reads go on.
+ * The _until form is there for symmetry of use: a shutdown never waits.
+ */
+WHORL_API int whorl_shutdown(int fd, int how);
+WHORL_API int whorl_shutdown_until(int fd, int how, int64_t deadline_ns);
+
+/* Close; whoever waits on it gets -EBADF. Does not wait, is no cancellation point. 0 or -EBADF. */
+WHORL_API int whorl_close(int fd);
+/* Close once the bytes already written were taken by the peer's kernel, or at the deadline. */
+WHORL_API int whorl_close_until(int fd, int64_t deadline_ns);
+
+/*
+ * whorl_fd_adopt - let whorl look after a descriptor made elsewhere (socket, pipe, eventfd, ...).
+ *
+ * Makes it non-blocking. From then on it is closed by whorl_close only. Returns 0, -EBADF,
+ * -ENOMEM, -EEXIST (adopted already), -EPERM (a regular file, which is always ready).
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_fd_adopt(int fd);
+
+/*
+ * whorl_fd_wait - wait until a descriptor is ready.
+ *
+ *   fd      any descriptor, adopted or not; closing it by close(2) meanwhile does no harm
+ *   events  POLLIN or POLLOUT, or both
+ *
+ * Returns the events that are ready (POLLIN, POLLOUT, POLLHUP, POLLERR), a hint as poll(2) gives it,
+ * or -EBADF, -EINVAL, -EPERM (a regular file), -ECANCELED, -ETIMEDOUT.
+ * Model: loop.add_reader, as a wait
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_fd_wait(int fd, int events);
+WHORL_API WHORL_WARN_UNUSED int whorl_fd_wait_until(int fd, int events, int64_t deadline_ns);
+
+/* The loop whose poller watches fd now, -EAGAIN if none does yet, -EBADF. A hint, for figures. */
+WHORL_API int whorl_fd_loop(int fd);
+
+WHORL_END
+
+#endif

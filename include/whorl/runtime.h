@@ -1,0 +1,75 @@
+/*
+ * runtime.h - start the loops, run a program on them, stop them.
+ */
+#ifndef WHORL_RUNTIME_H
+#define WHORL_RUNTIME_H
+
+#include "whorl/api.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+WHORL_BEGIN
+
+struct whorl_task;
+
+/* A task's body: 0 or -errno. -ECANCELED means that the task ends cancelled. */
+typedef int whorl_body(void *arg);
+
+#define WHORL_LOOPS_MAX 1024
+
+/* How the loops share work. */
+enum whorl_mode {
+    WHORL_MODE_AUTO = 0, /* single for one loop, else stealing */
+    WHORL_MODE_SINGLE,   /* one loop, asyncio's own order: a FIFO, batch by batch */
+    WHORL_MODE_ISOLATED, /* several loops, each as a single one; nothing is stolen or rescued */
+    WHORL_MODE_STEALING  /* several loops; idle ones steal, and serve the sockets of stuck ones */
+};
+
+/* Zeroed options are the defaults; fields may be added at the end. */
+struct whorl_options {
+    int loops;            /* 0: one per allowed core, cgroup quota honoured; at most WHORL_LOOPS_MAX */
+    enum whorl_mode mode; /* WHORL_MODE_AUTO */
+    int no_pin;           /* non-zero: leave the threads unpinned; a pin that fails only warns */
+    size_t stack_bytes;   /* stack of a task without a size of its own; 0: 64 KiB */
+    int64_t stall_ns;     /* a loop in one task for longer is stuck: 0: 2 ms; WHORL_NEVER: no watch */
+    int64_t report_ns;    /* a task that holds its loop for longer is named once; 0: 100 ms */
+    const char *topology; /* NULL: this machine; else an hwloc synthetic description, for tests */
+    /* Where warnings go, one line without its end; any thread may call it. NULL: standard error. */
+    void (*log)(void *log_arg, const char *line);
+    void *log_arg;
+};
+
+/*
+ * whorl_run - start a runtime, run body(arg) as its first task, end everything, stop.
+ *
+ *   body     the main task
+ *   options  NULL for the defaults; read before the call returns, not kept
+ *
+ * When body returns, all tasks that still live are cancelled, and the call waits until they have
+ * ended; then the loops stop and every thread, descriptor and stack is given back.
+ *
+ * Returns what body returned (0 or -errno), or, with nothing started: -EINVAL (body NULL, loops
+ * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
+ * a topology hwloc does not understand), -EAGAIN (no more threads), -ENOMEM, -EMFILE or -ENFILE
+ * (no descriptors left), -EBUSY (called from a task).
+ *
+ * From:    a plain thread; several may run runtimes of their own at once
+ * Waits:   blocks the thread; loop 0 is a thread of its own
+ * Order:   everything before the call happens before body; everything the tasks did happens before
+ *          the return
+ * Model:   asyncio.run
+ * Since:   0.1, stable                  Source: runtime/runtime.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_run(whorl_body *body, void *arg,
+                                          const struct whorl_options *options);
+
+/* How many loops the caller's runtime has; -EPERM outside a task. */
+WHORL_API int whorl_loop_count(void);
+
+/* The loop that runs the caller now, from 0; -EPERM outside a task. A hint once the task waits. */
+WHORL_API int whorl_loop_current(void);
+
+WHORL_END
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * task.h - tasks: spawn, await, cancel, name.
+ *
+ * A task is a function with an argument and a stack of its own. whorl_spawn makes it ready and
+ * returns at once. The runtime keeps a started task until it ends; a handle (struct whorl_task *)
+ * is a counted reference that the one who has it gives back by whorl_task_unref.
+ *
+ * Cancelling is a request, as in asyncio: the task gets -ECANCELED from the waiting call it is in,
+ * or from the next one that really waits. A body that answers by returning -ECANCELED ends
+ * cancelled; one that goes on is not cancelled, and later calls work as before.
+ */
+#ifndef WHORL_TASK_H
+#define WHORL_TASK_H
+
+#include "whorl/api.h"
+#include "whorl/runtime.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+WHORL_BEGIN
+
+struct whorl_task;
+struct whorl_future;
+
+#define WHORL_TASK_NAME_MAX 31 /* bytes; longer names are cut */
+#define WHORL_STACK_MIN     ((size_t)16 * 1024)
+#define WHORL_STACK_MAX     ((size_t)1024 * 1024 * 1024)
+
+/* Zeroed attributes are the defaults. */
+struct whorl_attr {
+    const char *name;              /* copied; NULL: "Task-N" */
+    size_t stack_bytes;            /* 0: the runtime's default; at least WHORL_STACK_MIN */
+    int pin;                       /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
+    void (*arg_free)(void *arg);   /* called exactly once when the task has ended, begun or not */
+};
+
+/* The value of whorl_attr.pin that keeps a task on loop k. */
+#define WHORL_PIN(k) ((k) + 1)
+
+/*
+ * whorl_spawn - make a task that runs body(arg).
+ *
+ *   attr      NULL for the defaults; copied
+ *   ret_task  the caller's reference, to be given back by whorl_task_unref; NULL: none wanted
+ *
+ * Returns 0, -EINVAL (body NULL, stack too small or too large, no such loop), -ENOMEM, -EPERM (not
+ * in a task), -ECANCELED (the runtime is ending and takes no new tasks). On failure nothing started
+ * and arg stays the caller's.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: from the loop's cache
+ * Order:   everything before the call happens before body
+ * Model:   asyncio.create_task; with several loops the body may begin before this call returns
+ * Since:   0.1, stable                  Source: runtime/task/task.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_spawn(whorl_body *body, void *arg,
+                                            const struct whorl_attr *attr,
+                                            struct whorl_task **ret_task);
+
+/*
+ * whorl_spawn_remote - the same from any thread, into the runtime that `near` belongs to.
+ *
+ *   near      a task of that runtime that has not ended, or whose end the caller waits for
+ *
+ * From: any thread. Everything else as whorl_spawn. Model: asyncio.run_coroutine_threadsafe
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_spawn_remote(struct whorl_task *near, whorl_body *body,
+                                                   void *arg, const struct whorl_attr *attr,
+                                                   struct whorl_task **ret_task);
+
+/*
+ * whorl_await - wait until a task has ended and take its result.
+ *
+ *   ret_value  what the body handed over by whorl_return, NULL if nothing; written on success
+ *              only; may be NULL
+ *
+ * Returns what the body returned: 0 or its -errno; -ECANCELED if it ended cancelled, or if the
+ * caller was cancelled; -EDEADLK (own task); -EPERM (on a loop's thread but not in a task).
+ * Cancelling the caller cancels the task it awaits, and the call then still waits for that task to
+ * end. A task may be awaited any number of times, by any number of tasks and threads.
+ *
+ * From:    a task; a plain thread, which then blocks
+ * Waits:   yes, not if the task has ended    Cancellation point: if it waits    Allocates: no
+ * Order:   everything the task did happens before the return
+ * Model:   await task
+ * Since:   0.1, stable                  Source: runtime/task/future.c
+ */
+WHORL_API int whorl_await(struct whorl_task *task, void **ret_value);
+
+/*
+ * whorl_join - wait until a task has ended, or until a deadline; only watch.
+ *
+ * As whorl_await, but the task is not cancelled: not at the deadline (-ETIMEDOUT), not when the
+ * caller is cancelled (-ECANCELED, at once). To tell the task's own -ECANCELED or -ETIMEDOUT from
+ * the caller's, see whorl_task_done.
+ *
+ * Model: asyncio.wait((task,), timeout=...)
+ */
+WHORL_API int whorl_join(struct whorl_task *task, int64_t deadline_ns, void **ret_value);
+
+/*
+ * whorl_wait_for - await a task, and cancel it if it has not ended within timeout_ns.
+ *
+ * Returns as whorl_await, or -ETIMEDOUT once the cancelled task has ended: so it can take longer
+ * than timeout_ns. If the task answers the cancel with a value or another error, that is the
+ * result. timeout_ns WHORL_NEVER: plain await. From: a task (-EPERM else).
+ *
+ * Model: asyncio.wait_for             Source: runtime/task/timeout.c
+ */
+WHORL_API int whorl_wait_for(struct whorl_task *task, int64_t timeout_ns, void **ret_value);
+
+/* The result of a task that has ended, without waiting: as whorl_await, or -EAGAIN: not ended. */
+WHORL_API int whorl_task_result(struct whorl_task *task, void **ret_value);
+
+/* Hand over a value: what whorl_await gives if the body then returns 0. In a task only: -EPERM. */
+WHORL_API int whorl_return(void *value);
+
+/*
+ * whorl_cancel - ask a task to end.
+ *
+ *   message  NULL, or a text that outlives everyone who may ask for it (a literal)
+ *
+ * Returns true if the request was registered before the task was done; it promises nothing about
+ * when, or whether the task obeys. Raises whorl_task_cancelling by one.
+ *
+ * From:    any thread; a task may cancel itself      Waits: no      Allocates: no
+ * Model:   Task.cancel; rows CANC-1 to CANC-28 of the conformance list
+ * Since:   0.1, stable                  Source: runtime/task/cancel.c
+ */
+WHORL_API bool whorl_cancel(struct whorl_task *task, const char *message);
+
+/* How many cancel requests were made and not taken back. Any thread. Model: Task.cancelling */
+WHORL_API int whorl_task_cancelling(struct whorl_task *task);
+
+/*
+ * Take one cancel request back and return how many are left. If none is left and the request was
+ * not delivered yet, it is withdrawn. Any thread. Model: Task.uncancel
+ */
+WHORL_API int whorl_uncancel(struct whorl_task *task);
+
+/* The message of the cancel that the calling task got last; NULL if none. */
+WHORL_API const char *whorl_cancel_message(void);
+
+/* Whether the task has ended; and whether it ended cancelled. Any thread. */
+WHORL_API bool whorl_task_done(struct whorl_task *task);
+WHORL_API bool whorl_task_cancelled(struct whorl_task *task);
+
+/* The running task, no reference taken; NULL outside one. Model: asyncio.current_task */
+WHORL_API struct whorl_task *whorl_task_current(void);
+
+/* The task's name, valid as long as the caller's reference. Set it before others can look. */
+WHORL_API const char *whorl_task_name(struct whorl_task *task);
+WHORL_API void whorl_task_set_name(struct whorl_task *task, const char *name);
+
+/* One reference more, and one given back. A task that runs needs none: dropping the last detaches. */
+WHORL_API struct whorl_task *whorl_task_ref(struct whorl_task *task);
+WHORL_API void whorl_task_unref(struct whorl_task *task);
+
+/* The task as the future it is; no reference taken. */
+WHORL_API struct whorl_future *whorl_task_future(struct whorl_task *task);
+
+WHORL_END
+
+#endif
