@@ -135,7 +135,7 @@ int whorl__heap_insert(struct whorl__heap *heap, struct whorl__heap_node *node, 
     node->seq = heap->next_seq++;
     heap->count++;
     sift_up(heap, heap->count - 1, node);
-    WHORL_AUDIT(whorl__heap_verify(heap));
+    WHORL_AUDIT(WHORL_ASSERT(whorl__heap_verify(heap)));
     return 0;
 }
 
@@ -156,7 +156,7 @@ void whorl__heap_remove(struct whorl__heap *heap, struct whorl__heap_node *node)
     } else {
         sift_down(heap, hole, last);
     }
-    WHORL_AUDIT(whorl__heap_verify(heap));
+    WHORL_AUDIT(WHORL_ASSERT(whorl__heap_verify(heap)));
 }
 
 struct whorl__heap_node *whorl__heap_pop(struct whorl__heap *heap)
