@@ -1,0 +1,66 @@
+/*
+ * runqueue.h - the tasks that are ready on one loop: a ring its owner fills and all may empty.
+ *
+ * Owns:       the ring; the tasks are opaque pointers, never NULL.
+ * Threads:    each queue has one owner, the loop that embeds it. A function says who may call it:
+ *             the owner, a thief (the owner of another queue), or any thread.
+ * Invariant:  a task that was pushed is handed out exactly once; first in, first out.
+ *             The argument for both stands at the top of runqueue.c.
+ * Pairs:      Q1 and Q2, named in runqueue.c.
+ * Not chosen: a Chase-Lev deque; see docs/decisions/003-run-queue.md.
+ */
+#ifndef WHORL_LOCKFREE_RUNQUEUE_H
+#define WHORL_LOCKFREE_RUNQUEUE_H
+
+#include "atomic/atomic.h"
+
+#include <ck_ring.h>
+
+#if defined(WHORL_TSAN) && !defined(WHORL_ATOMIC_CK_PR_SHIM)
+#    error "ThreadSanitizer cannot see into ck: put runtime/atomic/shim first on the include path"
+#endif
+
+/* A power of two. A ring keeps one slot free to tell full from empty. */
+#ifndef WHORL_RUNQUEUE_SLOTS
+#    define WHORL_RUNQUEUE_SLOTS 256
+#endif
+#define WHORL_RUNQUEUE_CAPACITY (WHORL_RUNQUEUE_SLOTS - 1)
+
+struct whorl__runqueue {
+    struct ck_ring ring WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: c_head; p_tail by the owner */
+    void *slots[WHORL_RUNQUEUE_SLOTS] WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: stored by the owner */
+};
+
+void whorl__runqueue_init(struct whorl__runqueue *queue);
+
+/* Owner. False when the ring is full; then take_half_for_overflow makes room. */
+WHORL_MUST_USE bool whorl__runqueue_push(struct whorl__runqueue *queue, void *task);
+
+/* Owner. The oldest task, or NULL when there is none. */
+void *whorl__runqueue_take(struct whorl__runqueue *queue);
+
+/*
+ * Owner. Takes the older half, at most `max`, into ret_tasks, oldest first. Returns how many;
+ * 0 when thieves took some meanwhile, so that there is room again.
+ */
+unsigned whorl__runqueue_take_half_for_overflow(struct whorl__runqueue *queue, void **ret_tasks,
+                                                unsigned max);
+
+/*
+ * Thief, the owner of `thief`. Takes the older half of the victim's tasks, rounded up, at most as
+ * many as fit: the oldest to *ret_first, the rest to the thief's own queue. Returns how many;
+ * 0 when the victim has none or another thread was faster, and *ret_first is untouched.
+ */
+unsigned whorl__runqueue_steal_half(struct whorl__runqueue *victim, struct whorl__runqueue *thief,
+                                    void **ret_first);
+
+/*
+ * Any thread. A hint, out of date at once; but it is 0 only if the queue was empty at some moment
+ * during the call, so a searcher that looks after a full fence does not miss a push before it.
+ */
+unsigned whorl__runqueue_length(const struct whorl__runqueue *queue);
+
+/* Owner. Walks the slots; false when an invariant is broken. */
+bool whorl__runqueue_verify(const struct whorl__runqueue *queue);
+
+#endif
