@@ -1,0 +1,334 @@
+/*
+ * stack.c - slabs of stacks, their guards, and the shelves they wait on.
+ *
+ *   slab   | guard | stack 0 .......... | guard | stack 1 .......... | ... not carved yet ...
+ *          ^ base          grows <-- top
+ *
+ * Owns:       the slabs with the descriptors (struct whorl__fiber) of their stacks, the shelves.
+ * Threads:    any, under stacks->lock. Memory is given back to the kernel outside of it.
+ * Invariant:  out + shelved = carved, over all slabs. A stack is carved, and its guard made, when
+ *             it is first wanted: making a slab costs one map call and touches nothing.
+ *             On the warm shelf fibers keep context and memory; on the cold shelf they have
+ *             sp == NULL, no tool holds state for them, and their pages are gone.
+ * Not chosen: one list of slabs with free counts, so that empty slabs can be unmapped: address space
+ *             is all an idle slab costs. Descriptors on their stacks: they would share a page with
+ *             what they must outlive, and all lie at one place of the page.
+ */
+#include "fiber/stack.h"
+
+#include "base/assert.h"
+#include "fiber/fiber.h"
+#include "sys/os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_GUARD_INSTALL
+#    define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#endif
+
+#define SLAB_BYTES  ((size_t)16 << 20)
+
+/* Half of what the kernel allows a process by default; the other half is the program's. */
+#define PROTECT_MAX 16384U
+
+struct whorl__slab {
+    struct whorl__slab *next; /* M(lock) */
+    char *base;               /* C */
+    size_t bytes;             /* C */
+    unsigned count;           /* C */
+    unsigned carved;          /* M(lock): stacks 0 .. carved-1 exist */
+    struct whorl__fiber fibers[];
+};
+
+struct shelf {
+    struct whorl__slab *slabs; /* M(lock): only the first has stacks left to carve */
+    struct whorl__fiber *warm; /* M(lock) */
+    struct whorl__fiber *cold; /* M(lock) */
+    unsigned warm_count;       /* M(lock) */
+    unsigned warm_max;         /* C */
+};
+
+struct whorl__stacks {
+    pthread_mutex_t lock;
+    struct whorl__stacks_info info; /* M(lock) */
+    unsigned protect_count;         /* M(lock) */
+    struct shelf shelves[WHORL_STACK_CLASS_COUNT];
+};
+
+int whorl__stacks_create(struct whorl__stacks **ret_stacks)
+{
+    struct whorl__stacks *stacks = whorl__os->alloc(sizeof(*stacks));
+    if (stacks == NULL) {
+        return -ENOMEM;
+    }
+    memset(stacks, 0, sizeof(*stacks));
+    pthread_mutex_init(&stacks->lock, NULL);
+    for (unsigned i = 0; i < WHORL_STACK_CLASS_COUNT; i++) {
+        stacks->shelves[i].warm_max = whorl__stack_class_warm(i);
+    }
+    *ret_stacks = stacks;
+    return 0;
+}
+
+static void drop_context(struct whorl__fiber *fiber)
+{
+    if (fiber->sp != NULL) {
+        whorl__instrument_reset(&fiber->instrument);
+        fiber->sp = NULL;
+    }
+}
+
+static void destroy_slab(struct whorl__slab *slab)
+{
+    for (unsigned i = 0; i < slab->carved; i++) {
+        drop_context(&slab->fibers[i]);
+        whorl__instrument_unmap(&slab->fibers[i].instrument);
+    }
+    (void)whorl__os->unmap(slab->base, slab->bytes); /* fails only for want of a map entry */
+    whorl__os->free(slab);
+}
+
+void whorl__stacks_destroy(struct whorl__stacks *stacks)
+{
+    WHORL_CHECK(stacks->info.out == 0, "a fiber is still out");
+    for (unsigned i = 0; i < WHORL_STACK_CLASS_COUNT; i++) {
+        struct whorl__slab *slab = stacks->shelves[i].slabs;
+        while (slab != NULL) {
+            struct whorl__slab *next = slab->next;
+            destroy_slab(slab);
+            slab = next;
+        }
+    }
+    pthread_mutex_destroy(&stacks->lock);
+    whorl__os->free(stacks);
+}
+
+static void lower_guard_locked(struct whorl__stacks *stacks, enum whorl__guard guard)
+{
+    if (stacks->info.guard < guard) {
+        stacks->info.guard = guard;
+    }
+}
+
+static bool protect_locked(struct whorl__stacks *stacks, char *low)
+{
+    if (stacks->protect_count >= PROTECT_MAX ||
+        whorl__os->protect(low, WHORL_STACK_GUARD, PROT_NONE) != 0) {
+        lower_guard_locked(stacks, WHORL__GUARD_SLAB);
+        return false;
+    }
+    stacks->protect_count++;
+    return true;
+}
+
+/* Makes the guard at `low` by the best means that still works. */
+static bool guard_locked(struct whorl__stacks *stacks, char *low, bool lowest_of_slab)
+{
+    if (stacks->info.guard == WHORL__GUARD_MARKER) {
+        if (whorl__os->advise(low, WHORL_STACK_GUARD, MADV_GUARD_INSTALL) == 0) {
+            return true;
+        }
+        lower_guard_locked(stacks, WHORL__GUARD_PROTECT);
+    }
+    if (stacks->info.guard == WHORL__GUARD_PROTECT) {
+        return protect_locked(stacks, low);
+    }
+    return lowest_of_slab && whorl__os->protect(low, WHORL_STACK_GUARD, PROT_NONE) == 0;
+}
+
+/* Maps room for as many stacks as a slab should hold, or, where memory is short, for fewer. */
+static int map_slab(size_t slot_bytes, char **ret_base, unsigned *ret_count)
+{
+    int status = -ENOMEM;
+    for (size_t count = SLAB_BYTES / slot_bytes + 1; count > 0; count /= 2) {
+        void *base;
+        status = whorl__os->map(count * slot_bytes, &base);
+        if (status == 0) {
+            *ret_base = base;
+            *ret_count = (unsigned)count;
+            return 0;
+        }
+    }
+    return status;
+}
+
+static int add_slab_locked(struct whorl__stacks *stacks, unsigned size_class)
+{
+    const size_t slot_bytes = WHORL_STACK_GUARD + whorl__stack_class_bytes(size_class);
+    struct shelf *shelf = &stacks->shelves[size_class];
+    char *base;
+    unsigned count;
+    int status = map_slab(slot_bytes, &base, &count);
+    if (status != 0) {
+        return status;
+    }
+    struct whorl__slab *slab =
+        whorl__os->alloc(sizeof(*slab) + count * sizeof(struct whorl__fiber));
+    if (slab == NULL) {
+        whorl__os->unmap(base, count * slot_bytes);
+        return -ENOMEM;
+    }
+    memset(slab, 0, sizeof(*slab));
+    slab->next = shelf->slabs;
+    slab->base = base;
+    slab->bytes = count * slot_bytes;
+    slab->count = count;
+    shelf->slabs = slab;
+    stacks->info.slabs++;
+    return 0;
+}
+
+/* Makes the next stack of the newest slab; NULL when its guard is needed and cannot be made. */
+static struct whorl__fiber *carve_locked(struct whorl__stacks *stacks, unsigned size_class)
+{
+    struct whorl__slab *slab = stacks->shelves[size_class].slabs;
+    const size_t bytes = whorl__stack_class_bytes(size_class);
+    char *guard = slab->base + slab->carved * (WHORL_STACK_GUARD + bytes);
+    if (!guard_locked(stacks, guard, slab->carved == 0)) {
+        if (slab->carved == 0) {
+            return NULL;
+        }
+        stacks->info.unguarded++;
+    }
+    struct whorl__fiber *fiber = &slab->fibers[slab->carved++];
+    memset(fiber, 0, sizeof(*fiber));
+    fiber->stack_low = guard + WHORL_STACK_GUARD;
+    fiber->stack_bytes = bytes;
+    fiber->slab = slab;
+    fiber->size_class = size_class;
+    whorl__instrument_stack(&fiber->instrument, fiber->stack_low, bytes);
+    return fiber;
+}
+
+static int take_one_locked(struct whorl__stacks *stacks, unsigned size_class,
+                           struct whorl__fiber **ret_fiber)
+{
+    struct shelf *shelf = &stacks->shelves[size_class];
+    if (shelf->warm != NULL) {
+        shelf->warm_count--;
+        stacks->info.shelved--;
+        *ret_fiber = whorl__fiber_pop(&shelf->warm);
+        return 0;
+    }
+    if (shelf->cold != NULL) {
+        stacks->info.shelved--;
+        *ret_fiber = whorl__fiber_pop(&shelf->cold);
+        return 0;
+    }
+    if (shelf->slabs == NULL || shelf->slabs->carved == shelf->slabs->count) {
+        const int status = add_slab_locked(stacks, size_class);
+        if (status != 0) {
+            return status;
+        }
+    }
+    struct whorl__fiber *fiber = carve_locked(stacks, size_class);
+    if (fiber == NULL) {
+        return -ENOMEM;
+    }
+    *ret_fiber = fiber;
+    return 0;
+}
+
+int whorl__stacks_take(struct whorl__stacks *stacks, unsigned size_class, unsigned count_max,
+                       struct whorl__fiber **ret_chain)
+{
+    WHORL_ASSERT(size_class < WHORL_STACK_CLASS_COUNT);
+    WHORL_ASSERT(count_max > 0);
+    struct whorl__fiber *chain = NULL;
+    struct whorl__fiber **tail = &chain;
+    int status = 0;
+    pthread_mutex_lock(&stacks->lock);
+    for (unsigned i = 0; i < count_max; i++) {
+        status = take_one_locked(stacks, size_class, tail);
+        if (status != 0) {
+            break;
+        }
+        stacks->info.out++;
+        tail = &(*tail)->next;
+    }
+    *tail = NULL;
+    pthread_mutex_unlock(&stacks->lock);
+    if (chain == NULL) {
+        return status;
+    }
+    *ret_chain = chain;
+    return 0;
+}
+
+/* Context and memory go; descriptor, address and guard stay. Locked memory cannot be given back:
+ * then it stays, and nothing else changes. */
+static void make_cold(struct whorl__fiber *fiber)
+{
+    drop_context(fiber);
+    (void)whorl__os->advise(fiber->stack_low, fiber->stack_bytes, MADV_DONTNEED);
+}
+
+/* Shelves as many as may stay warm; returns the rest. */
+static struct whorl__fiber *shelve_warm_locked(struct whorl__stacks *stacks, struct shelf *shelf,
+                                               struct whorl__fiber *chain)
+{
+    while (chain != NULL && shelf->warm_count < shelf->warm_max) {
+        whorl__fiber_push(&shelf->warm, whorl__fiber_pop(&chain));
+        shelf->warm_count++;
+        stacks->info.shelved++;
+        stacks->info.out--;
+    }
+    return chain;
+}
+
+static void shelve_cold(struct whorl__stacks *stacks, struct shelf *shelf,
+                        struct whorl__fiber *chain)
+{
+    size_t count = 0;
+    struct whorl__fiber *last = NULL;
+    for (struct whorl__fiber *fiber = chain; fiber != NULL; fiber = fiber->next) {
+        make_cold(fiber);
+        last = fiber;
+        count++;
+    }
+    if (last == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&stacks->lock);
+    last->next = shelf->cold;
+    shelf->cold = chain;
+    stacks->info.shelved += count;
+    stacks->info.out -= count;
+    pthread_mutex_unlock(&stacks->lock);
+}
+
+void whorl__stacks_give(struct whorl__stacks *stacks, struct whorl__fiber *chain)
+{
+    WHORL_ASSERT(chain != NULL);
+    struct shelf *shelf = &stacks->shelves[chain->size_class];
+    pthread_mutex_lock(&stacks->lock);
+    struct whorl__fiber *rest = shelve_warm_locked(stacks, shelf, chain);
+    pthread_mutex_unlock(&stacks->lock);
+    shelve_cold(stacks, shelf, rest);
+}
+
+void whorl__stacks_trim(struct whorl__stacks *stacks)
+{
+    for (unsigned i = 0; i < WHORL_STACK_CLASS_COUNT; i++) {
+        struct shelf *shelf = &stacks->shelves[i];
+        pthread_mutex_lock(&stacks->lock);
+        struct whorl__fiber *chain = shelf->warm;
+        stacks->info.shelved -= shelf->warm_count;
+        stacks->info.out += shelf->warm_count;
+        shelf->warm = NULL;
+        shelf->warm_count = 0;
+        pthread_mutex_unlock(&stacks->lock);
+        shelve_cold(stacks, shelf, chain);
+    }
+}
+
+void whorl__stacks_info(struct whorl__stacks *stacks, struct whorl__stacks_info *ret_info)
+{
+    pthread_mutex_lock(&stacks->lock);
+    *ret_info = stacks->info;
+    pthread_mutex_unlock(&stacks->lock);
+}

@@ -1,0 +1,48 @@
+/*
+ * tls.c - thread-locals behind a wall the compiler cannot look through.
+ *
+ * Owns:       current_worker.
+ * Threads:    each its own copy.
+ * Invariant:  two calls stay two calls, and each computes the address anew. That takes both halves:
+ *             WHORL_OPAQUE alone lets a compiler merge calls whose result it thinks constant, the
+ *             asm alone is inlined together with an address computed once. tests/sys/test_tls_calls
+ *             counts the calls in the machine code and shows what happens without the wall.
+ * Not chosen: volatile thread-locals: they force the load, not the address.
+ */
+#include "sys/tls.h"
+
+#include "base/compiler.h"
+
+#include <errno.h>
+
+/* initial-exec: one load instead of a call into the loader, also in the shared library. */
+static _Thread_local struct whorl__worker *current_worker
+    __attribute__((tls_model("initial-exec")));
+
+WHORL_OPAQUE struct whorl__worker *whorl__tls_worker(void)
+{
+    struct whorl__worker **slot = &current_worker;
+    __asm__ volatile("" : "+r"(slot));
+    return *slot;
+}
+
+WHORL_OPAQUE void whorl__tls_set_worker(struct whorl__worker *worker)
+{
+    struct whorl__worker **slot = &current_worker;
+    __asm__ volatile("" : "+r"(slot));
+    *slot = worker;
+}
+
+WHORL_OPAQUE int whorl__tls_errno(void)
+{
+    int *slot = &errno;
+    __asm__ volatile("" : "+r"(slot));
+    return *slot;
+}
+
+WHORL_OPAQUE void whorl__tls_set_errno(int value)
+{
+    int *slot = &errno;
+    __asm__ volatile("" : "+r"(slot));
+    *slot = value;
+}

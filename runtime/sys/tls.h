@@ -1,0 +1,24 @@
+/*
+ * tls.h - the only readers and writers of thread-locals, errno among them.
+ *
+ * Owns:       which worker the calling thread is.
+ * Threads:    each sees its own.
+ * Invariant:  every call reads the thread-local of the thread it runs on, even when the same
+ *             function called before on another thread: a task may wake up elsewhere.
+ * Not chosen: plain _Thread_local access. Compilers keep the address of a thread-local across a
+ *             call, and a call that suspends returns on another thread.
+ */
+#ifndef WHORL_SYS_TLS_H
+#define WHORL_SYS_TLS_H
+
+struct whorl__worker;
+
+/* The calling thread's worker; NULL on a thread that drives no loop. Never keep it across a wait. */
+struct whorl__worker *whorl__tls_worker(void);
+void whorl__tls_set_worker(struct whorl__worker *worker);
+
+/* The calling thread's errno: saved before a task leaves its thread, put back where it resumes. */
+int whorl__tls_errno(void);
+void whorl__tls_set_errno(int value);
+
+#endif
