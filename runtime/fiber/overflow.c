@@ -1,0 +1,170 @@
+/*
+ * overflow.c - from the fault in a guard to one line on stderr.
+ *
+ * Owns:       hooks, and the handlers that were there before ours.
+ * Threads:    everything here is written before sigaction() makes the handler reachable, and never
+ *             again; the handler runs on whichever thread faults.
+ * Invariant:  the handler calls nothing but system calls, the two hooks and abort.
+ * Not chosen: printf and its kind: the fault may have hit inside malloc or stdio.
+ *
+ * sigaction, sigaltstack and mincore are not in the table of os.h: with good arguments, and these are
+ * constants, they cannot fail.
+ */
+#include "fiber/overflow.h"
+
+#include "base/assert.h"
+#include "fiber/fiber.h"
+#include "sys/os.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Room for a saved vector state of several KiB and for a sanitizer's handler that we chain to. */
+#define ALTSTACK_BYTES ((size_t)64 << 10)
+
+static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool installed; /* M(install_lock) */
+static struct whorl__fiber *(*hook_current)(void);
+static const char *(*hook_name)(const struct whorl__fiber *fiber);
+static struct sigaction old_segv;
+static struct sigaction old_bus;
+
+/* One line, put together without allocation; what does not fit is cut off. */
+struct line {
+    size_t length;
+    char text[256];
+};
+
+static void put_text(struct line *line, const char *text)
+{
+    while (*text != '\0' && line->length < sizeof(line->text)) {
+        line->text[line->length++] = *text++;
+    }
+}
+
+static void put_number(struct line *line, size_t number)
+{
+    char digits[24];
+    size_t at = sizeof(digits) - 1;
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    put_text(line, &digits[at]);
+}
+
+static void report(const struct whorl__fiber *fiber)
+{
+    const char *name = hook_name(fiber);
+    struct line line = {.length = 0};
+    put_text(&line, "whorl: stack overflow in task \"");
+    put_text(&line, name != NULL ? name : "?");
+    put_text(&line, "\": ");
+    put_number(&line, fiber->stack_bytes);
+    put_text(&line, " bytes of stack, high-water mark ");
+    put_number(&line, whorl__fiber_stack_used(fiber));
+    put_text(&line, "; raise stack_bytes\n");
+    const ssize_t written = write(STDERR_FILENO, line.text, line.length);
+    (void)written; /* nobody is left to be told */
+}
+
+static bool is_overflow(const struct whorl__fiber *fiber, const siginfo_t *info)
+{
+    const uintptr_t address = (uintptr_t)info->si_addr;
+    const uintptr_t low = (uintptr_t)fiber->stack_low;
+    return address < low && address >= low - WHORL_STACK_GUARD;
+}
+
+static void restore_default(int number)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(number, &action, NULL);
+}
+
+/* The kernel repeats a faulting access after the handler, so the default action needs no help; a
+ * signal somebody sent has to be sent again. */
+static void act_by_default(int number, bool is_fault)
+{
+    restore_default(number);
+    if (!is_fault) {
+        raise(number);
+    }
+}
+
+static void pass_on(const struct sigaction *old, int number, siginfo_t *info, void *context)
+{
+    const bool is_fault = info->si_code > 0;
+    if ((old->sa_flags & SA_SIGINFO) != 0) {
+        old->sa_sigaction(number, info, context);
+    } else if (old->sa_handler == SIG_DFL || (old->sa_handler == SIG_IGN && is_fault)) {
+        act_by_default(number, is_fault);
+    } else if (old->sa_handler != SIG_IGN) {
+        old->sa_handler(number);
+    }
+}
+
+static void handle(int number, siginfo_t *info, void *context)
+{
+    const struct whorl__fiber *fiber = info->si_code > 0 ? hook_current() : NULL;
+    if (fiber != NULL && is_overflow(fiber, info)) {
+        report(fiber);
+        restore_default(SIGSEGV);
+        restore_default(SIGBUS);
+        abort();
+    }
+    pass_on(number == SIGSEGV ? &old_segv : &old_bus, number, info, context);
+}
+
+void whorl__overflow_install(struct whorl__fiber *(*current)(void),
+                             const char *(*name)(const struct whorl__fiber *fiber))
+{
+    WHORL_ASSERT(current != NULL);
+    WHORL_ASSERT(name != NULL);
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigemptyset(&action.sa_mask);
+    pthread_mutex_lock(&install_lock);
+    if (!installed) {
+        installed = true;
+        hook_current = current;
+        hook_name = name;
+        sigaction(SIGSEGV, NULL, &old_segv);
+        sigaction(SIGBUS, NULL, &old_bus);
+        sigaction(SIGSEGV, &action, NULL);
+        sigaction(SIGBUS, &action, NULL);
+    }
+    pthread_mutex_unlock(&install_lock);
+}
+
+int whorl__overflow_thread_start(void **ret_altstack)
+{
+    stack_t old;
+    WHORL_CHECK(sigaltstack(NULL, &old) == 0, "a thread starts on its signal stack");
+    if ((old.ss_flags & SS_DISABLE) == 0) {
+        *ret_altstack = NULL; /* a sanitizer's, or the program's: it wants it back unchanged */
+        return 0;
+    }
+    void *base;
+    const int status = whorl__os->map(ALTSTACK_BYTES, &base);
+    if (status != 0) {
+        return status;
+    }
+    const stack_t altstack = {.ss_sp = base, .ss_size = ALTSTACK_BYTES};
+    WHORL_CHECK(sigaltstack(&altstack, NULL) == 0, "64 KiB is too small for a signal stack");
+    *ret_altstack = base;
+    return 0;
+}
+
+void whorl__overflow_thread_stop(void *altstack)
+{
+    if (altstack == NULL) {
+        return;
+    }
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    WHORL_CHECK(sigaltstack(&none, NULL) == 0, "a thread ends on its signal stack");
+    (void)whorl__os->unmap(altstack, ALTSTACK_BYTES);
+}

@@ -1,0 +1,29 @@
+/*
+ * overflow.h - a stack overflow is reported by name before the process ends.
+ *
+ * Owns:       the process's handlers for SIGSEGV and SIGBUS, from the first install on.
+ * Threads:    install from any; thread_start and thread_stop by each thread that runs fibers, since
+ *             a handler needs a stack of its own when the fiber's is used up.
+ * Invariant:  a fault that is not a fiber's overflow goes to the handler that was there before.
+ * Not chosen: growing the stack in the handler: other threads may hold pointers into it, and pages
+ *             committed on touch already make a generous stack_bytes cheap.
+ */
+#ifndef WHORL_FIBER_OVERFLOW_H
+#define WHORL_FIBER_OVERFLOW_H
+
+#include "base/compiler.h"
+
+struct whorl__fiber;
+
+/*
+ * `current` gives the fiber the calling thread runs, or NULL; `name` what to call it. Both are
+ * called inside the signal handler. The first call in a process counts, later ones do nothing.
+ */
+void whorl__overflow_install(struct whorl__fiber *(*current)(void),
+                             const char *(*name)(const struct whorl__fiber *fiber));
+
+/* Gives the calling thread a signal stack unless it has one (then *ret_altstack is NULL). -ENOMEM. */
+WHORL_MUST_USE int whorl__overflow_thread_start(void **ret_altstack);
+void whorl__overflow_thread_stop(void *altstack);
+
+#endif
