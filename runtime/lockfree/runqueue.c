@@ -171,8 +171,8 @@ unsigned whorl__runqueue_steal_half(struct whorl__runqueue *victim, struct whorl
         return 0;
     }
     const uint32_t count = smaller_of(half_rounded_up(available), room_of_thief(thief));
-    void *const first =
-        whorl__load_relaxed_ptr(slot_of(victim, head)); /* relaxed: as its fellows */
+    /* relaxed: as in copy_to_thief */
+    void *const first = whorl__load_relaxed_ptr(slot_of(victim, head));
     copy_to_thief(victim, head + 1, thief, count - 1);
     /* acq_rel, pairs Q2 with the read of c_head in the victim's push */
     if (!whorl__cas_u32(&victim->ring.c_head, head, head + count)) {
