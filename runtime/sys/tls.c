@@ -3,10 +3,11 @@
  *
  * Owns:       current_worker.
  * Threads:    each its own copy.
- * Invariant:  two calls stay two calls, and each computes the address anew. That takes both halves:
- *             WHORL_OPAQUE alone lets a compiler merge calls whose result it thinks constant, the
- *             asm alone is inlined together with an address computed once. tests/sys/test_tls_calls
- *             counts the calls in the machine code and shows what happens without the wall.
+ * Invariant:  two calls stay two calls, and each computes the address anew. WHORL_OPAQUE keeps the
+ *             compiler from inlining the body, where it would share one address between two reads;
+ *             the asm keeps it from taking the function for one whose result cannot change.
+ *             tests/sys/test_tls_calls.sh counts the calls in the machine code, and shows what
+ *             becomes of them without the wall.
  * Not chosen: volatile thread-locals: they force the load, not the address.
  */
 #include "sys/tls.h"
