@@ -39,6 +39,7 @@ struct window {
     int64_t server_cpu_ns;
     int64_t busiest_cpu_ns; /* of it, by the server's busiest thread; 0: not known */
     int64_t own_cpu_ns;
+    int64_t others_cpu_ns; /* by everybody else, roughly: the kernel counts it in ticks */
 };
 
 static const char *const counter_names[] = {"steals",  "stolen", "migrations", "rescues",
@@ -171,12 +172,14 @@ struct clocks {
     int64_t now_ns;
     int64_t server_cpu_ns;
     int64_t own_cpu_ns;
+    int64_t machine_cpu_ns;
     struct process_threads threads;
 };
 
 static void read_clocks(const struct plan *plan, struct clocks *ret_clocks)
 {
     ret_clocks->now_ns = bench_now_ns();
+    ret_clocks->machine_cpu_ns = process_machine_ns();
     if (process_cpu_ns(0, &ret_clocks->own_cpu_ns)) {
         bench_die("cannot read the own CPU clock");
     }
@@ -195,10 +198,15 @@ static struct window run_window(const struct plan *plan, struct traffic *traffic
     read_clocks(plan, &before);
     traffic_run(traffic, traffic->end_ns);
     read_clocks(plan, &after);
-    return (struct window){.ns = after.now_ns - before.now_ns,
-                           .server_cpu_ns = after.server_cpu_ns - before.server_cpu_ns,
-                           .busiest_cpu_ns = process_busiest_ns(&before.threads, &after.threads),
-                           .own_cpu_ns = after.own_cpu_ns - before.own_cpu_ns};
+    struct window window = {
+        .ns = after.now_ns - before.now_ns,
+        .server_cpu_ns = after.server_cpu_ns - before.server_cpu_ns,
+        .busiest_cpu_ns = process_busiest_ns(&before.threads, &after.threads),
+        .own_cpu_ns = after.own_cpu_ns - before.own_cpu_ns,
+    };
+    window.others_cpu_ns =
+        after.machine_cpu_ns - before.machine_cpu_ns - window.server_cpu_ns - window.own_cpu_ns;
+    return window;
 }
 
 static struct window run_timed(const struct plan *plan, struct traffic *traffic)
@@ -277,6 +285,21 @@ static void report_counters(struct json *json, const struct plan *plan,
     report(json, plan, "", "missed wakes", counter_change(before, after, "missed_wakes"), "1");
 }
 
+static void report_cores(struct json *json, const struct plan *plan, const struct window *window,
+                         double answered)
+{
+    const double ns = (double)window->ns;
+    const double server_ns = (double)window->server_cpu_ns;
+    report(json, plan, "", "generator cores", (double)window->own_cpu_ns / ns, "cores");
+    if (plan->pid) {
+        report(json, plan, "", "server CPU", server_ns / 1e3 / answered, "us/request");
+        report(json, plan, "", "server cores", server_ns / ns, "cores");
+        report(json, plan, "", "busiest loop", (double)window->busiest_cpu_ns / ns, "cores");
+        report(json, plan, "", "other processes", fmax(0, (double)window->others_cpu_ns / ns),
+               "cores");
+    }
+}
+
 static void report_all(const struct plan *plan, const struct traffic *traffic,
                        const struct window *window, const struct reading *before,
                        const struct reading *after)
@@ -292,15 +315,7 @@ static void report_all(const struct plan *plan, const struct traffic *traffic,
         answered += (double)plan->classes[i].class.answered;
     }
     report(&json, plan, "", "rate", answered / seconds, "1/s");
-    if (plan->pid) {
-        const double cpu_ns = (double)window->server_cpu_ns;
-        report(&json, plan, "", "server CPU", cpu_ns / 1e3 / answered, "us/request");
-        report(&json, plan, "", "server cores", cpu_ns / (double)window->ns, "cores");
-        report(&json, plan, "", "busiest loop", (double)window->busiest_cpu_ns / (double)window->ns,
-               "cores");
-    }
-    report(&json, plan, "", "generator cores", (double)window->own_cpu_ns / (double)window->ns,
-           "cores");
+    report_cores(&json, plan, window, answered);
     report(&json, plan, "", "lag p99", percentile_us(&traffic->lag, 99), "us");
     report(&json, plan, "", "errors", (double)traffic->errors, "1");
     report_counters(&json, plan, before, after);

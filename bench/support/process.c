@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 int process_cpu_ns(pid_t pid, int64_t *ret_cpu_ns)
 {
@@ -19,6 +20,22 @@ int process_cpu_ns(pid_t pid, int64_t *ret_cpu_ns)
     }
     *ret_cpu_ns = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
     return 0;
+}
+
+int64_t process_machine_ns(void)
+{
+    FILE *file = fopen("/proc/stat", "re");
+    int64_t user, system, irq, softirq, steal;
+    if (!file) {
+        return 0;
+    }
+    const int fields =
+        fscanf(file, "cpu %" SCNd64 " %*d %" SCNd64 " %*d %*d %" SCNd64 " %" SCNd64 " %" SCNd64,
+               &user, &system, &irq, &softirq, &steal);
+    fclose(file);
+    return fields == 5
+               ? (user + system + irq + softirq + steal) * (1000000000 / sysconf(_SC_CLK_TCK))
+               : 0;
 }
 
 /* The first number in schedstat is the time on a core; -1: the thread is gone. */

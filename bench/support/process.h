@@ -15,6 +15,12 @@
 /* CPU time used so far by a process, 0 = this one, with all its threads. -ESRCH: no such process. */
 int process_cpu_ns(pid_t pid, int64_t *ret_cpu_ns);
 
+/*
+ * CPU time of all processes since the machine began, without those that are niced and without idle
+ * cores; in ticks of the kernel's account, a hundredth of a second. 0: not known.
+ */
+int64_t process_machine_ns(void);
+
 #define PROCESS_THREADS_MAX 1100
 
 struct process_threads {
