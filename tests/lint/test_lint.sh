@@ -1,0 +1,3 @@
+#!/bin/sh
+# The sources keep the rules of rules.awk.
+exec "$(dirname "$0")/lint.sh"
