@@ -278,7 +278,7 @@ void whorl__topology_victims(const struct whorl__topology *topology, int loop, i
 
 /* ---- binding ---- */
 
-/* Asks for the mask and looks whether it was granted: a cpuset may take processors away silently. */
+/* Asks for the mask and looks whether it was granted: a cpuset may take away from it silently. */
 static int set_affinity(const struct cpu_mask *mask)
 {
     if (sched_setaffinity(0, sizeof mask->bits, mask->bits)) {

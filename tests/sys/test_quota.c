@@ -16,7 +16,7 @@
 
 #include "support/tree.h"
 
-#define MOUNT_V2   "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+#define MOUNT_V2   "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 #define MOUNT_CPU  "33 31 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
 #define MOUNT_SET  "35 31 0:32 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
 #define MOUNT_ROOT "23 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
