@@ -38,7 +38,7 @@ WHORL_BEGIN
     X(ENFILE, "the system has no descriptor left")                                                 \
     X(ENOENT, "there is no such thing")                                                            \
     X(ENOSYS, "this kernel or build cannot do it")                                                 \
-    X(ENOTSUP, "this kind of object cannot do it")                                                 \
+    X(EOPNOTSUPP, "this kind of object cannot do it")                                              \
     X(EIO, "the device failed")
 
 /*
