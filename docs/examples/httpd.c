@@ -96,7 +96,7 @@ static void user_leave(void)
     }
 }
 
-/* ---- Receiving: 0, a status to refuse the request with, or -errno: there is nobody to answer ---- */
+/* ---- Receiving: 0, a status to refuse the request with, or -errno: there is nobody to answer - */
 
 static int receive(struct connection *conn, int64_t deadline_ns)
 {
@@ -189,7 +189,7 @@ static int receive_request(struct connection *conn)
     return status;
 }
 
-/* ---- Answers: 0, or -errno: the connection is of no more use ------------------------------------- */
+/* ---- Answers: 0, or -errno: the connection is of no more use --------------------------------- */
 
 static int send_parts(struct connection *conn, const struct iovec *parts, int part_count)
 {
@@ -375,7 +375,7 @@ static int answer_bench(struct connection *conn, struct slice path, struct slice
     return sent;
 }
 
-/* ---- Connections --------------------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static int answer(struct connection *conn)
 {
@@ -506,7 +506,7 @@ static int acceptor_run(void *arg)
     return 0;
 }
 
-/* ---- Start and stop ------------------------------------------------------------------------------ */
+/* ---- Start and stop -------------------------------------------------------------------------- */
 
 /* Another server of the same user may share our port unseen: so ask once without sharing. */
 static int find_port(void)

@@ -105,7 +105,7 @@ static const char *content_type(const char *path)
     return "application/octet-stream";
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 /* One step of a path: its first step_len bytes, which have no slash in them. */
 static int open_step(int folder, const char *path, size_t step_len, int flags)
@@ -177,7 +177,7 @@ static int open_regular(int root_fd, const char *path, struct stat *ret_stat)
     return fd;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------ */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void file_ref(struct file *file)
 {
@@ -258,7 +258,7 @@ static int file_create(const char *path, int fd, const struct stat *stat, struct
     return 0;
 }
 
-/* ---- The cache -------------------------------------------------------------------------------- */
+/* ---- The cache ------------------------------------------------------------------------------- */
 
 static struct file **cache_slot(struct file_cache *cache, const char *path)
 {

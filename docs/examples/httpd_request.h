@@ -67,7 +67,7 @@ static void slice_extend(struct slice *slice, const char *at, size_t len)
     slice->len = (size_t)(at + len - slice->at);
 }
 
-/* ---- What the parser calls --------------------------------------------------------------------- */
+/* ---- What the parser calls ------------------------------------------------------------------- */
 
 static int on_target(http_parser *parser, const char *at, size_t len)
 {
@@ -85,7 +85,8 @@ static int on_field(http_parser *parser, const char *at, size_t len)
         request->field.len = 0;
     }
     slice_extend(&request->field, at, len);
-    return 0;
+    return memchr(at, ' ', len) ? -1
+                                : 0; /* the library takes a space before the colon, RFCs do not */
 }
 
 /* Where the value of the present header goes. Of several with one name the last counts. */
@@ -148,7 +149,7 @@ static int on_message_done(http_parser *parser)
     return 0;
 }
 
-/* ---- One request after the other ---------------------------------------------------------------- */
+/* ---- One request after the other ------------------------------------------------------------- */
 
 static void request_init(struct request *request)
 {
@@ -208,7 +209,7 @@ static int request_check_header(const struct request *request)
     return 0;
 }
 
-/* ---- The target ---------------------------------------------------------------------------------- */
+/* ---- The target ------------------------------------------------------------------------------ */
 
 /* Splits a target, "/a?b=c" or "http://host/a?b=c", into path and query. */
 static bool target_split(struct slice target, struct slice *ret_path, struct slice *ret_query)
