@@ -603,8 +603,9 @@ static int serve(void *arg)
     (void)arg;
     int error = start();
     if (error) {
-        fprintf(stderr, "httpd: cannot listen on %s port %d: %s\n", options.address, options.port,
-                strerror(-error));
+        fprintf(stderr,
+                "httpd: cannot listen on %s port %d (%s); choose another --address or --port\n",
+                options.address, options.port, whorl_error_text(error));
         return error;
     }
     const bool v6 = strchr(options.address, ':') != NULL;
@@ -668,10 +669,8 @@ int main(int argc, char **argv)
         give_up("out of memory or descriptors");
     }
     const int error = whorl_run(serve, NULL, &options.runtime);
-    if (error == -EINVAL && options.runtime.mode == WHORL_MODE_SINGLE) {
-        fprintf(stderr, "httpd: --mode single means one loop; leave --loops away\n");
-    } else if (error) {
-        fprintf(stderr, "httpd: stopped: %s\n", strerror(-error));
+    if (error) {
+        fprintf(stderr, "httpd: ended early: %s\n", whorl_error_text(error));
     }
     end();
     return error ? 1 : 0;

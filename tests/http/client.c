@@ -316,7 +316,7 @@ static int do_crowd(int port, char **options)
 
 /*
  * load PORT CONNECTIONS LIMIT_MS PATH: GETs PATH on so many kept connections, one request at a time
- * on each. A connection is made anew after an answer that closes it, and is at an end if that fails.
+ * on each. A connection is made anew after an answer that closes it; if that fails, it is over.
  * Runs until all are, or for LIMIT_MS. Prints "begun" after the first answer, and at the end
  * "answered N, refused N, lost N, bad N": lost are requests without a whole answer.
  */
