@@ -4,8 +4,10 @@
  * Owns:       the pointer whorl__os; tests put their own table there to make any call fail.
  * Threads:    any; a table is replaced only while no runtime lives.
  * Contract:   a call that fails returns -errno, at once; nobody above this file reads errno.
- *             EINTR is retried inside wherever a retry is harmless (never in close, connect, poll).
- *             Times are int64_t nanoseconds on CLOCK_MONOTONIC.
+ *             EINTR is retried inside wherever a retry is harmless. Elsewhere: epoll_wait returns
+ *             it; an interrupted close has closed and says 0; an interrupted connect goes on and
+ *             says -EINPROGRESS. A peer that is gone is -EPIPE from send, never SIGPIPE.
+ *             Times are int64_t nanoseconds on CLOCK_MONOTONIC; a deadline of INT64_MAX is never.
  */
 #ifndef WHORL_SYS_OS_H
 #define WHORL_SYS_OS_H
@@ -34,7 +36,8 @@ struct whorl__os {
     /* threads */
     int (*thread_start)(pthread_t *ret_thread, void *(*body)(void *), void *arg);
     int (*thread_join)(pthread_t thread);
-    int (*futex_wait)(uint32_t *word, uint32_t expected, int64_t deadline_ns); /* -EAGAIN -ETIMEDOUT */
+    int (*futex_wait)(uint32_t *word, uint32_t expected,
+                      int64_t deadline_ns); /* -EAGAIN, -ETIMEDOUT; 0 may be for no reason */
     int (*futex_wake)(uint32_t *word, int waiters_max);
 
     /* events */
