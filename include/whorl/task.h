@@ -25,15 +25,13 @@ struct whorl_task;
 struct whorl_future;
 
 #define WHORL_TASK_NAME_MAX 31 /* bytes; longer names are cut */
-#define WHORL_STACK_MIN     ((size_t)16 * 1024)
-#define WHORL_STACK_MAX     ((size_t)1024 * 1024 * 1024)
 
 /* Zeroed attributes are the defaults. */
 struct whorl_attr {
-    const char *name;              /* copied; NULL: "Task-N" */
-    size_t stack_bytes;            /* 0: the runtime's default; at least WHORL_STACK_MIN */
-    int pin;                       /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
-    void (*arg_free)(void *arg);   /* called exactly once when the task has ended, begun or not */
+    const char *name;            /* copied; NULL: "Task-N" */
+    size_t stack_bytes;          /* 0: the runtime's default; 16 KiB to 64 MiB */
+    int pin;                     /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
+    void (*arg_free)(void *arg); /* called exactly once when the task has ended, begun or not */
 };
 
 /* The value of whorl_attr.pin that keeps a task on loop k. */

@@ -24,6 +24,8 @@ struct whorl__stacks;
 #endif
 
 #define WHORL_STACK_MIN      ((size_t)1 << WHORL_STACK_MIN_LOG2)
+/* What the public interface promises to accept; smaller classes do not exist. */
+#define WHORL_STACK_LEAST    ((size_t)16 << 10)
 #define WHORL_STACK_DEFAULT  ((size_t)64 << 10)
 #define WHORL_STACK_MAX_LOG2 26
 #define WHORL_STACK_MAX      ((size_t)1 << WHORL_STACK_MAX_LOG2)

@@ -13,10 +13,10 @@
  *             through the switch, and stops at whorl__fiber_start, where no return address exists.
  *             The stack is 16-byte aligned at each call.
  *
- * Three choices, measured in docs/decisions/002-fiber-switch.md: the way back is a jump and not a
- * `ret`, which the CPU's return predictor would send to the wrong fiber every time; the floating
- * point control words are compared and reloaded only when they differ; their status bits (which
- * exceptions were raised) are nobody's to keep across a call.
+ * Two choices, measured in docs/decisions/002-fiber-switch.md. The way back is a jump and not a
+ * `ret`, which the CPU's return predictor would send to the wrong fiber every time. The x87 control
+ * word is compared and reloaded only when it differs; for mxcsr the comparison costs more than the
+ * reload it would save.
  * Indirect branch tracking: the jump carries `notrack`, since its target is the middle of a
  * function. Shadow stacks are not supported, and not claimed in the note at the end: the linker
  * then turns them off for the program.
@@ -53,17 +53,14 @@ whorl__switch:
     .cfi_adjust_cfa_offset 8
     stmxcsr (%rsp)
     fnstcw  4(%rsp)
-    movl    (%rsp), %eax
     movzwl  4(%rsp), %ecx
 
     movq    %rsp, (%rdi)
     movq    (%rsi), %rsp                /* from here on we are `to`; its frame has the same shape */
 
-    xorl    (%rsp), %eax
-    xorw    4(%rsp), %cx
-    andl    $0xffc0, %eax               /* mxcsr without its status bits */
-    orl     %ecx, %eax
-    jnz     .Lreload_control_words
+    ldmxcsr (%rsp)
+    cmpw    4(%rsp), %cx
+    jne     .Lreload_x87
     .cfi_remember_state
 .Lregisters:
     addq    $8, %rsp
@@ -80,8 +77,7 @@ whorl__switch:
     notrack jmp *%rcx
 
     .cfi_restore_state
-.Lreload_control_words:
-    ldmxcsr (%rsp)
+.Lreload_x87:
     fldcw   4(%rsp)
     jmp     .Lregisters
     .cfi_endproc

@@ -46,11 +46,13 @@ struct whorl__os {
     int (*epoll_wait)(int epoll_fd, struct epoll_event *ret_events, int events_max,
                       int64_t timeout_ns); /* < 0 waits for ever; -EINTR is returned */
     int (*eventfd)(void);
+    int (*poll)(int fd, int events); /* what is ready now, as poll(2) tells it; 0 = nothing */
 
     /* descriptors */
     ssize_t (*read)(int fd, void *ret_bytes, size_t bytes_max);
     ssize_t (*write)(int fd, const void *bytes, size_t count);
     ssize_t (*writev)(int fd, const struct iovec *parts, int part_count);
+    ssize_t (*writev_quiet)(int fd, const struct iovec *parts, int part_count); /* no SIGPIPE */
     int (*close)(int fd);
     int (*dup)(int fd);
     int (*set_nonblocking)(int fd);

@@ -17,6 +17,8 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdlib.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -168,7 +170,37 @@ static int linux_eventfd(void)
     return status(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 }
 
+static int linux_poll(int fd, int events)
+{
+    struct pollfd asked = {.fd = fd, .events = (short)events};
+    const int found = status((int)TEMP_FAILURE_RETRY(poll(&asked, 1, 0)));
+    if (found <= 0) {
+        return found;
+    }
+    return asked.revents & POLLNVAL ? -EBADF : asked.revents;
+}
+
 /* ---- descriptors ---- */
+
+/*
+ * For pipes, which know no MSG_NOSIGNAL: the signal is held back, and taken away again if this call
+ * raised it. One that was pending before stays.
+ */
+static ssize_t linux_writev_quiet(int fd, const struct iovec *parts, int part_count)
+{
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    const ssize_t put = count(TEMP_FAILURE_RETRY(writev(fd, parts, part_count)));
+    if (put == -EPIPE && !sigismember(&pending, SIGPIPE)) {
+        const struct timespec at_once = {0, 0};
+        (void)TEMP_FAILURE_RETRY(sigtimedwait(&pipe_signal, NULL, &at_once));
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return put;
+}
 
 static ssize_t linux_read(int fd, void *ret_bytes, size_t bytes_max)
 {
@@ -326,9 +358,11 @@ const struct whorl__os whorl__os_linux = {
     .epoll_ctl = linux_epoll_ctl,
     .epoll_wait = linux_epoll_wait,
     .eventfd = linux_eventfd,
+    .poll = linux_poll,
     .read = linux_read,
     .write = linux_write,
     .writev = linux_writev,
+    .writev_quiet = linux_writev_quiet,
     .close = linux_close,
     .dup = linux_dup,
     .set_nonblocking = linux_set_nonblocking,

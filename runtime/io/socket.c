@@ -1,0 +1,392 @@
+/*
+ * socket.c - making stream sockets: listen, accept, connect, on TCP and Unix addresses.
+ *
+ * Threads:    the calling task's.
+ */
+#include "io/wait.h"
+
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define BACKLOG_DEFAULT   1024
+#define ACCEPT_PAUSE_NS   (50 * WHORL_MILLISECOND)
+#define UNIX_PAUSE_NS     (1 * WHORL_MILLISECOND)
+
+struct address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+    };
+    socklen_t bytes;
+};
+
+/* ---- addresses ---- */
+
+static int parse_tcp(const char *text, int port, struct address *ret_address)
+{
+    if (port < 0 || port > 65535) {
+        return -EINVAL;
+    }
+    struct address address = {0};
+    if (text == NULL || strcmp(text, "0.0.0.0") == 0) {
+        address.v4.sin_family = AF_INET;
+        address.v4.sin_addr.s_addr = htonl(INADDR_ANY);
+        address.v4.sin_port = htons((uint16_t)port);
+        address.bytes = sizeof address.v4;
+    } else if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1) {
+        address.v4.sin_family = AF_INET;
+        address.v4.sin_port = htons((uint16_t)port);
+        address.bytes = sizeof address.v4;
+    } else if (inet_pton(AF_INET6, text, &address.v6.sin6_addr) == 1) {
+        address.v6.sin6_family = AF_INET6;
+        address.v6.sin6_port = htons((uint16_t)port);
+        address.bytes = sizeof address.v6;
+    } else {
+        return -EINVAL;
+    }
+    *ret_address = address;
+    return 0;
+}
+
+/* A leading '@' stands for the 0 byte of an abstract name. */
+static int parse_unix(const char *path, struct address *ret_address)
+{
+    struct address address = {0};
+    const size_t length = path == NULL ? 0 : strlen(path);
+    if (length == 0 || length >= sizeof address.local.sun_path) {
+        return length == 0 ? -EINVAL : -ENAMETOOLONG;
+    }
+    address.local.sun_family = AF_UNIX;
+    memcpy(address.local.sun_path, path, length);
+    size_t name_bytes = length + 1;
+    if (path[0] == '@') {
+        address.local.sun_path[0] = '\0';
+        name_bytes = length;
+    }
+    address.bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name_bytes);
+    *ret_address = address;
+    return 0;
+}
+
+/* ---- a new descriptor ---- */
+
+static int new_socket(int family)
+{
+    return whorl__os->socket(family, SOCK_STREAM, 0);
+}
+
+/* From here on the record owns the number; on failure it is closed. */
+static int adopt_new(struct whorl_task *task, int fd)
+{
+    const int error = whorl__call_adopt(task, fd, true);
+    if (error != 0) {
+        (void)whorl__os->close(fd);
+        return error;
+    }
+    return fd;
+}
+
+/* Small messages go out at once: what asyncio sets, too. Sockets accepted here inherit it. */
+static void set_no_delay(int fd)
+{
+    const int on = 1;
+    (void)whorl__os->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/* ---- listen ---- */
+
+static int prepare_listener(int fd, const struct address *address, int backlog, unsigned flags)
+{
+    const int on = 1;
+    int error = 0;
+    if (address->any.sa_family != AF_UNIX) {
+        error = whorl__os->setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        set_no_delay(fd);
+    }
+    if (error == 0 && (flags & WHORL_REUSEPORT)) {
+        error = whorl__os->setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    }
+    if (error == 0) {
+        error = whorl__os->bind(fd, &address->any, address->bytes);
+    }
+    if (error == 0) {
+        error = whorl__os->listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT);
+    }
+    return error;
+}
+
+static int listen_on(const struct address *address, int backlog, unsigned flags)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    const int fd = new_socket(address->any.sa_family);
+    if (fd < 0) {
+        return fd;
+    }
+    const int error = prepare_listener(fd, address, backlog, flags);
+    if (error != 0) {
+        (void)whorl__os->close(fd);
+        return error;
+    }
+    return adopt_new(task, fd);
+}
+
+int whorl_tcp_listen(const char *address, int port, int backlog, unsigned flags)
+{
+    struct address parsed;
+    if (backlog < 0 || (flags & ~(unsigned)WHORL_REUSEPORT) != 0) {
+        return -EINVAL;
+    }
+    const int error = parse_tcp(address, port, &parsed);
+    return error != 0 ? error : listen_on(&parsed, backlog, flags);
+}
+
+int whorl_unix_listen(const char *path, int backlog)
+{
+    struct address parsed;
+    if (backlog < 0) {
+        return -EINVAL;
+    }
+    const int error = parse_unix(path, &parsed);
+    return error != 0 ? error : listen_on(&parsed, backlog, 0);
+}
+
+int whorl_socket_port(int fd)
+{
+    struct whorl__call call;
+    struct address address = {.bytes = sizeof address.v6};
+    int error = whorl__call_begin(&call, fd);
+    if (error != 0) {
+        return error;
+    }
+    error = whorl__os->getsockname(fd, &address.any, &address.bytes);
+    whorl__call_end(&call);
+    if (error != 0) {
+        return error;
+    }
+    switch (address.any.sa_family) {
+    case AF_INET:
+        return ntohs(address.v4.sin_port);
+    case AF_INET6:
+        return ntohs(address.v6.sin6_port);
+    default:
+        return -EAFNOSUPPORT;
+    }
+}
+
+/* ---- accept ---- */
+
+/* The peer gave up, or the network did, before we came: the next one may be fine. */
+static bool is_peers_fault(int error)
+{
+    switch (error) {
+    case -ECONNABORTED:
+    case -EPROTO:
+    case -EPERM:
+    case -ENETDOWN:
+    case -ENETUNREACH:
+    case -EHOSTDOWN:
+    case -EHOSTUNREACH:
+    case -ENOPROTOOPT:
+    case -ENONET:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+static int pause_accepting(struct whorl__call *call, int error, int64_t deadline_ns)
+{
+    if (!call->record->accept_logged) {
+        call->record->accept_logged = true;
+        whorl__log(call->task->runtime,
+                   "whorl: accept: %s; connections wait in the kernel until some are closed, "
+                   "or raise the limit (ulimit -n)",
+                   whorl_error_text(error));
+    }
+    const int64_t next_ns = whorl_after(ACCEPT_PAUSE_NS);
+    if (next_ns >= deadline_ns) {
+        error = whorl_sleep_until(deadline_ns);
+        return error != 0 ? error : -ETIMEDOUT;
+    }
+    return whorl_sleep_until(next_ns);
+}
+
+static int try_accept(struct whorl__call *call)
+{
+    struct whorl__record *const record = call->record;
+    const uint64_t seen = whorl__record_seen(record, WHORL__IN);
+    if (!(seen & WHORL__SLOT_READY)) {
+        return -EAGAIN;
+    }
+    const int fd = whorl__os->accept(record->fd, NULL, NULL);
+    if (fd == -EAGAIN) {
+        whorl__record_clear(record, WHORL__IN, seen);
+    }
+    return fd;
+}
+
+/* One step: a descriptor, 0 to go on, or an error. Descriptor 0 is possible, so it goes by ret_fd. */
+static int accept_step(struct whorl__call *call, int64_t deadline_ns, int *ret_fd)
+{
+    const int fd = try_accept(call);
+    if (fd >= 0) {
+        call->record->accept_logged = false;
+        *ret_fd = adopt_new(call->task, fd);
+        return *ret_fd < 0 ? *ret_fd : 0;
+    }
+    if (fd == -EAGAIN) {
+        const int error = whorl__call_wait(call, WHORL__IN, deadline_ns);
+        return error != 0 ? whorl__call_failed(call, error) : 0;
+    }
+    if (is_shortage(fd)) {
+        return whorl__record_is_closing(call->record)
+                   ? -EBADF
+                   : pause_accepting(call, fd, deadline_ns);
+    }
+    return is_peers_fault(fd) ? 0 : fd;
+}
+
+int whorl_accept_until(int fd, int64_t deadline_ns)
+{
+    struct whorl__call call;
+    int accepted = -1;
+    int error = whorl__call_begin(&call, fd);
+    if (error != 0) {
+        return error;
+    }
+    while (error == 0 && accepted < 0) {
+        error = accept_step(&call, deadline_ns, &accepted);
+    }
+    whorl__call_was_ready(&call);
+    whorl__call_end(&call);
+    return error != 0 ? error : accepted;
+}
+
+int whorl_accept(int fd)
+{
+    return whorl_accept_until(fd, WHORL_NEVER);
+}
+
+/* ---- connect ---- */
+
+/* Waits until the kernel has an answer, asks for it, and asks again if that was a false alarm. */
+static int await_answer(struct whorl__call *call, const struct address *address,
+                        int64_t deadline_ns)
+{
+    struct whorl__record *const record = call->record;
+    for (;;) {
+        whorl__record_clear(record, WHORL__OUT, whorl__record_seen(record, WHORL__OUT));
+        int error = whorl__call_wait(call, WHORL__OUT, deadline_ns);
+        if (error != 0 && (error = whorl__call_failed(call, error)) != 0) {
+            return error;
+        }
+        int answer = 0;
+        socklen_t answer_bytes = sizeof answer;
+        error = whorl__os->getsockopt(record->fd, SOL_SOCKET, SO_ERROR, &answer, &answer_bytes);
+        if (error != 0 || answer != 0) {
+            return error != 0 ? error : -answer;
+        }
+        error = whorl__os->connect(record->fd, &address->any, address->bytes);
+        if (error != -EALREADY && error != -EINPROGRESS) {
+            return error == -EISCONN ? 0 : error;
+        }
+    }
+}
+
+/* A Unix listener whose backlog is full says EAGAIN, and no poller tells when there is room. */
+static int connect_patiently(struct whorl__call *call, const struct address *address,
+                             int64_t deadline_ns)
+{
+    int error;
+    while ((error = whorl__os->connect(call->record->fd, &address->any, address->bytes)) ==
+           -EAGAIN) {
+        const int64_t next_ns = whorl_after(UNIX_PAUSE_NS);
+        if (next_ns >= deadline_ns) {
+            return -ETIMEDOUT;
+        }
+        error = whorl_sleep_until(next_ns);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return error;
+}
+
+static int connect_call(struct whorl__call *call, const struct address *address,
+                        int64_t deadline_ns)
+{
+    const int error = connect_patiently(call, address, deadline_ns);
+    return error == -EINPROGRESS || error == -EINTR ? await_answer(call, address, deadline_ns)
+                                                    : error;
+}
+
+static int connect_to(const struct address *address, int64_t deadline_ns)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    int fd = new_socket(address->any.sa_family);
+    if (fd < 0) {
+        return fd;
+    }
+    if (address->any.sa_family != AF_UNIX) {
+        set_no_delay(fd);
+    }
+    fd = adopt_new(task, fd);
+    struct whorl__call call;
+    int error = fd < 0 ? fd : whorl__call_begin(&call, fd);
+    if (error != 0) {
+        return error;
+    }
+    error = connect_call(&call, address, deadline_ns);
+    whorl__call_end(&call);
+    if (error != 0) {
+        (void)whorl_close(fd);
+        return error;
+    }
+    return fd;
+}
+
+int whorl_tcp_connect_until(const char *address, int port, int64_t deadline_ns)
+{
+    struct address parsed;
+    const int error = parse_tcp(address, port, &parsed);
+    return error != 0 ? error : connect_to(&parsed, deadline_ns);
+}
+
+int whorl_tcp_connect(const char *address, int port)
+{
+    return whorl_tcp_connect_until(address, port, WHORL_NEVER);
+}
+
+int whorl_unix_connect_until(const char *path, int64_t deadline_ns)
+{
+    struct address parsed;
+    const int error = parse_unix(path, &parsed);
+    return error != 0 ? error : connect_to(&parsed, deadline_ns);
+}
+
+int whorl_unix_connect(const char *path)
+{
+    return whorl_unix_connect_until(path, WHORL_NEVER);
+}

@@ -1,0 +1,223 @@
+/*
+ * wait.c - how a task waits for a descriptor, and which loop's poller watches it.
+ *
+ * I/O follows the task. A descriptor is watched by the loop on which a task first waited for it. If
+ * its tasks then wait on one and the same other loop, MOVE_AFTER times in a row, it is added there
+ * (which reports its level again) and removed here. Between the two both pollers may deliver its
+ * events; the record takes them from both.
+ *
+ * Owns:       record->home and strangers.
+ * Threads:    any task's; MOVING lets one change the poller at a time.
+ */
+#include "io/wait.h"
+
+#include "task/cancel.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#define MOVE_AFTER        8
+#define IO_BUDGET         64
+#define STRANGER_LOOP(word)  ((word) >> 8)
+#define STRANGER_COUNT(word) ((word) % 256)
+
+/* ---- entering and leaving ---- */
+
+int whorl__call_begin(struct whorl__call *call, int fd)
+{
+    call->task = whorl__task_current();
+    if (call->task == NULL) {
+        return -EPERM;
+    }
+    call->record = whorl__record_find(&call->task->runtime->records, fd);
+    return call->record == NULL ? -EBADF : whorl__record_enter(call->record);
+}
+
+static struct whorl__loop *home_of(struct whorl__call *call)
+{
+    /* acquire, pairs the stores in watch and move */
+    const uint32_t home = whorl__load_acquire_u32(&call->record->home);
+    return home == 0 ? NULL : call->task->runtime->loops[home - 1];
+}
+
+void whorl__call_end(struct whorl__call *call)
+{
+    if (WHORL_LIKELY(!whorl__record_leave(call->record))) {
+        return;
+    }
+    struct whorl__loop *const home = home_of(call);
+    const int fd = call->record->fd;
+    if (home != NULL) {
+        whorl__poller_remove(&home->poller, call->record); /* a dup of it may live on elsewhere */
+    }
+    whorl__record_closed(call->record);
+    (void)whorl__os->close(fd);
+}
+
+int whorl__call_adopt(struct whorl_task *task, int fd, bool socket)
+{
+    return whorl__record_adopt(&task->runtime->records, fd, socket);
+}
+
+/* ---- who watches ---- */
+
+static void begin_move(struct whorl__record *record)
+{
+    while (!whorl__record_move_begin(record)) {
+        sched_yield(); /* the other direction's task is in epoll_ctl */
+    }
+}
+
+static int watch(struct whorl__call *call)
+{
+    struct whorl__record *const record = call->record;
+    struct whorl__loop *const here = call->task->loop;
+    int error = 0;
+    begin_move(record);
+    if (home_of(call) == NULL) {
+        error = whorl__poller_add(&here->poller, record);
+        if (error == 0) {
+            whorl__store_release_u32(&record->home, here->index + 1);
+        }
+    }
+    whorl__record_move_end(record);
+    return error;
+}
+
+static void move(struct whorl__call *call)
+{
+    struct whorl__record *const record = call->record;
+    struct whorl__loop *const here = call->task->loop;
+    if (!whorl__record_move_begin(record)) {
+        return; /* the other direction's task is at it */
+    }
+    struct whorl__loop *const old = home_of(call);
+    if (old != here && whorl__poller_add(&here->poller, record) == 0) {
+        whorl__store_release_u32(&record->home, here->index + 1);
+        whorl__poller_remove(&old->poller, record);
+        whorl__count(&here->stats.moves, 1);
+    }
+    whorl__record_move_end(record);
+}
+
+/* A wait on another loop than the home: the eighth in a row on the same one moves it. */
+static void count_stranger(struct whorl__call *call)
+{
+    uint32_t *const strangers = &call->record->strangers;
+    const uint32_t here = call->task->loop->index + 1;
+    const uint32_t old = whorl__load_relaxed_u32(strangers); /* relaxed: a hint */
+    const uint32_t count = STRANGER_LOOP(old) == here ? STRANGER_COUNT(old) + 1 : 1;
+    if (count >= MOVE_AFTER) {
+        move(call);
+        whorl__store_relaxed_u32(strangers, 0); /* relaxed: a hint */
+    } else {
+        whorl__store_relaxed_u32(strangers, here << 8 | count); /* relaxed: a hint */
+    }
+}
+
+static int settle_home(struct whorl__call *call)
+{
+    const struct whorl__loop *const home = home_of(call);
+    if (WHORL_UNLIKELY(home == NULL)) {
+        return watch(call);
+    }
+    if (WHORL_UNLIKELY(home != call->task->loop)) {
+        count_stranger(call);
+    } else if (whorl__load_relaxed_u32(&call->record->strangers) != 0) { /* relaxed: a hint */
+        whorl__store_relaxed_u32(&call->record->strangers, 0);           /* relaxed: a hint */
+    }
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+/* Puts the handle into every slot asked for; on failure into none. */
+static int install(struct whorl__record *record, unsigned directions, whorl__handle handle)
+{
+    for (unsigned direction = 0; direction < 2; direction++) {
+        if (!(directions >> direction & 1)) {
+            continue;
+        }
+        const int error = whorl__record_wait(record, direction, handle);
+        if (error != 0) {
+            if (direction == WHORL__OUT && (directions & 1)) {
+                (void)whorl__record_wait_end(record, WHORL__IN, handle);
+            }
+            return error;
+        }
+    }
+    return 0;
+}
+
+static bool uninstall(struct whorl__record *record, unsigned directions, whorl__handle handle)
+{
+    bool event = false;
+    for (unsigned direction = 0; direction < 2; direction++) {
+        if (directions >> direction & 1) {
+            event |= whorl__record_wait_end(record, direction, handle);
+        }
+    }
+    return event;
+}
+
+static int park_for(struct whorl__call *call, unsigned directions, whorl__handle handle)
+{
+    int error = install(call->record, directions, handle);
+    if (error != 0) {
+        return error;
+    }
+    whorl__park(call->task, directions & 1 ? WHORL__PARK_READ : WHORL__PARK_WRITE);
+    const bool event = uninstall(call->record, directions, handle);
+    call->task->io_budget = IO_BUDGET;
+    if (whorl__record_is_closing(call->record)) {
+        return -EBADF;
+    }
+    if (whorl__state_cancel_pending(&call->task->word)) {
+        return -ECANCELED;
+    }
+    return event ? 0 : -ETIMEDOUT;
+}
+
+int whorl__call_wait_any(struct whorl__call *call, unsigned directions, int64_t deadline_ns)
+{
+    int error = settle_home(call);
+    if (error != 0) {
+        return error;
+    }
+    struct whorl__timer timer;
+    const whorl__handle handle = whorl__park_begin(call->task);
+    if (deadline_ns != WHORL_NEVER) {
+        error = whorl__park_timer(call->task, &timer, handle, deadline_ns);
+        if (error != 0) {
+            return error;
+        }
+    }
+    error = park_for(call, directions, handle);
+    if (deadline_ns != WHORL_NEVER) {
+        (void)whorl__timer_disarm(&timer);
+    }
+    return error == -EAGAIN ? 0 : error;
+}
+
+int whorl__call_wait(struct whorl__call *call, enum whorl__direction direction, int64_t deadline_ns)
+{
+    return whorl__call_wait_any(call, 1U << direction, deadline_ns);
+}
+
+int whorl__call_failed(struct whorl__call *call, int error)
+{
+    return error == -ECANCELED && !whorl__cancel_take(call->task) ? 0 : error;
+}
+
+void whorl__call_was_ready(struct whorl__call *call)
+{
+    if (WHORL_UNLIKELY(call->task->io_budget == 0)) {
+        call->task->io_budget = IO_BUDGET;
+        whorl__give_way(call->task);
+    } else {
+        call->task->io_budget--;
+    }
+}

@@ -1,0 +1,51 @@
+/*
+ * wait.h - a call on a descriptor: enter it, wait for it, leave it.
+ *
+ *      struct whorl__call call;
+ *      int error = whorl__call_begin(&call, fd);
+ *      ...   whorl__call_wait(&call, WHORL__IN, deadline_ns)   when the kernel said EAGAIN
+ *      whorl__call_end(&call);
+ *
+ * Threads:    the calling task's.
+ */
+#ifndef WHORL_IO_WAIT_H
+#define WHORL_IO_WAIT_H
+
+#include "sched/sched.h"
+
+struct whorl__call {
+    struct whorl_task *task;
+    struct whorl__record *record;
+};
+
+/* 0, -EPERM (not in a task), -EBADF. */
+WHORL_MUST_USE int whorl__call_begin(struct whorl__call *call, int fd);
+
+/* The last call on a descriptor that is being closed takes it off its poller and closes it. */
+void whorl__call_end(struct whorl__call *call);
+
+/*
+ * Waits until the direction is ready, or may be. 0, -ETIMEDOUT, -EBADF (closed meanwhile), -EBUSY
+ * (another task waits), -ENOMEM, -EPERM (the poller does not take it), or -ECANCELED: a request is
+ * pending; it is not taken, since a caller that has moved bytes already reports those first.
+ */
+WHORL_MUST_USE int whorl__call_wait(struct whorl__call *call, enum whorl__direction direction,
+                                    int64_t deadline_ns);
+
+/* The same for several directions at once (bit 1 << direction each); ends with the first. */
+WHORL_MUST_USE int whorl__call_wait_any(struct whorl__call *call, unsigned directions,
+                                        int64_t deadline_ns);
+
+/*
+ * What a call returns that waited for nothing and moved nothing: the cancel is taken now. 0 if it
+ * was withdrawn meanwhile: try again.
+ */
+int whorl__call_failed(struct whorl__call *call, int error);
+
+/* A call that did not have to wait: now and then its task gives way to others. */
+void whorl__call_was_ready(struct whorl__call *call);
+
+/* Makes fd one of ours. */
+WHORL_MUST_USE int whorl__call_adopt(struct whorl_task *task, int fd, bool socket);
+
+#endif

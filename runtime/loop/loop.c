@@ -1,0 +1,81 @@
+/*
+ * loop.c - the parts of a loop put together, and the queues that belong to it alone.
+ *
+ * Pairs:      P1  post: push to the inbox, fence, read sleeping
+ *                 sleep: store sleeping, fence, look into the inbox      (not both may miss)
+ */
+#include "loop/loop.h"
+
+#include "sys/os.h"
+
+int whorl__loop_init(struct whorl__loop *loop, struct whorl__runtime *runtime, unsigned index,
+                     bool strict, struct whorl__stacks *stacks,
+                     void (*entry)(struct whorl__fiber *self))
+{
+    loop->runtime = runtime;
+    loop->index = index;
+    loop->strict = strict;
+    loop->budget = 1;
+    const int error = whorl__poller_init(&loop->poller);
+    if (error != 0) {
+        return error;
+    }
+    whorl__fifo_init(&loop->bound);
+    whorl__runqueue_init(&loop->queue);
+    whorl__inbox_init(&loop->inbox);
+    whorl__timers_init(&loop->timers);
+    whorl__fibers_init(&loop->fibers, stacks, entry);
+    whorl__random_init(&loop->random, index + 1);
+    return 0;
+}
+
+void whorl__loop_fini(struct whorl__loop *loop)
+{
+    WHORL_ASSERT(whorl__fifo_is_empty(&loop->bound));
+    WHORL_ASSERT(whorl__runqueue_length(&loop->queue) == 0);
+    whorl__fibers_fini(&loop->fibers);
+    whorl__timers_fini(&loop->timers);
+    whorl__poller_fini(&loop->poller);
+}
+
+void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task)
+{
+    whorl__fifo_push(&loop->bound, &task->ready);
+}
+
+unsigned whorl__loop_take_inbox(struct whorl__loop *loop)
+{
+    if (whorl__inbox_is_empty(&loop->inbox)) {
+        return 0;
+    }
+    unsigned count;
+    struct whorl__inbox_node *node = whorl__inbox_take_all(&loop->inbox, &count);
+    while (node != NULL) {
+        struct whorl_task *const task = whorl__task_of_inbox(node);
+        node = node->next; /* before the task's link is used for the other list */
+        whorl__loop_push_bound(loop, task);
+    }
+    return count;
+}
+
+void whorl__loop_post(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (whorl__inbox_push(&loop->inbox, &task->inbox)) {
+        whorl__fence_full(); /* pairs P1 */
+        whorl__loop_wake(loop);
+    }
+}
+
+void whorl__loop_wake(struct whorl__loop *loop)
+{
+    /* relaxed: ordered after the push by the caller's full fence, P1 */
+    if (whorl__load_relaxed_u32(&loop->sleeping)) {
+        whorl__poller_wake(&loop->poller);
+    }
+}
+
+bool whorl__loop_has_own_work(const struct whorl__loop *loop)
+{
+    return !whorl__fifo_is_empty(&loop->bound) || !whorl__inbox_is_empty(&loop->inbox) ||
+           whorl__load_relaxed_ptr(&loop->hot) != NULL; /* relaxed: its own store, or a thief's */
+}

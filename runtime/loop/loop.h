@@ -1,0 +1,112 @@
+/*
+ * loop.h - the engine of one core: what is ready, what is due, what the poller watches, who runs.
+ *
+ * Owns:       struct whorl__loop.
+ * Threads:    the loop's own thread, but for the fields marked A.
+ * Invariant:  a ready task is in exactly one of: hot, queue, bound, inbox, the runtime's shared
+ *             queue; or it is loop->current.
+ *
+ *   queue   ring of 256, first in first out; thieves take half (lockfree/runqueue.h)
+ *   hot     the task made ready last by a running one; runs next, at most WHORL__HOT_IN_A_ROW times
+ *   bound   tasks that must run here: pinned ones; all of them in strict order
+ *   inbox   what other threads want to run here and nowhere else
+ *
+ * Strict order (one loop, or isolated loops): everything is in `bound`, a plain list that nobody
+ * else touches; no task is ever run by another thread.
+ */
+#ifndef WHORL_LOOP_LOOP_H
+#define WHORL_LOOP_LOOP_H
+
+#include "base/random.h"
+#include "fiber/fiber.h"
+#include "lockfree/runqueue.h"
+#include "loop/timer.h"
+#include "poll/poller.h"
+#include "state/slots.h"
+#include "sys/tls.h"
+
+#include <pthread.h>
+
+#define WHORL__HOT_IN_A_ROW 3
+
+/* What the loop does with a task once its stack has been left. */
+enum whorl__action { WHORL__ACTION_PARK, WHORL__ACTION_YIELD, WHORL__ACTION_END };
+
+struct whorl__loop {
+    struct whorl__runtime *runtime; /* C */
+    unsigned index;                 /* C */
+    bool strict;                    /* C */
+    pthread_t thread;               /* C */
+    int thread_id;                  /* C: the kernel's, for reports */
+
+    /* Running */
+    struct whorl__fiber host;       /* L: the thread's own context */
+    void *current;                  /* A: struct whorl_task, written by the loop only */
+    enum whorl__action action;      /* L */
+    unsigned hot_in_a_row;          /* L */
+    unsigned budget;                /* L: tasks a turn, so that a turn takes about 100 us */
+    int64_t polled_ns;              /* L: when the poller was asked last */
+    uint64_t serial_next;           /* L: default task names, from a block of the process's */
+    uint64_t serial_end;            /* L */
+    uint64_t scope_serial;          /* L: timeouts entered here */
+    struct whorl__random random;    /* L */
+    struct whorl__fibers fibers;    /* L */
+    struct whorl__slot_cache slots; /* L */
+    struct whorl__fifo bound;       /* L */
+
+    /* Others look in */
+    void *hot WHORL_ALIGNED(WHORL_CACHE_LINE); /* A */
+    struct whorl__runqueue queue;
+    struct whorl__inbox inbox;
+    struct whorl__timers timers;
+    struct whorl__poller poller;
+
+    /* Sleep and rescue */
+    uint32_t sleeping WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: in, or about to enter, a long poll */
+    bool searching;          /* L: counted in idle.word */
+    uint32_t stuck;          /* A: the monitor found it in one task for stall_ns */
+    uint32_t watcher;        /* A: 1 + the loop that serves it meanwhile; 0 = none */
+    uint32_t watching;       /* L: how many stuck loops this one serves */
+    uint64_t watch_set[WHORL_LOOPS_MAX / 64]; /* L: which */
+    uint16_t *victims;       /* C: the other loops, nearest first */
+    uint16_t *victim_levels; /* C: how far each is */
+
+    struct whorl_stats stats; /* A: each field written by the loop only */
+    struct whorl__poll_result poll_result; /* L: too large for a stack frame */
+};
+
+/* The calling thread's loop; NULL on a foreign thread. Never keep it over a wait. */
+static inline struct whorl__loop *whorl__loop_current(void)
+{
+    return (struct whorl__loop *)whorl__tls_worker();
+}
+
+/* One more of something; written by the loop's thread alone, read by anyone. */
+static inline void whorl__count(uint64_t *counter, uint64_t more)
+{
+    /* relaxed: a figure; orders nothing */
+    whorl__store_relaxed_u64(counter, whorl__load_relaxed_u64(counter) + more);
+}
+
+/* In place. entry is what fibers run. 0 or -errno, everything undone. */
+WHORL_MUST_USE int whorl__loop_init(struct whorl__loop *loop, struct whorl__runtime *runtime,
+                                    unsigned index, bool strict, struct whorl__stacks *stacks,
+                                    void (*entry)(struct whorl__fiber *self));
+void whorl__loop_fini(struct whorl__loop *loop);
+
+/* The loop's own thread puts a task behind all others of its own. */
+void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task);
+
+/* Moves the inbox to `bound`; returns how many. */
+unsigned whorl__loop_take_inbox(struct whorl__loop *loop);
+
+/* Anyone: a task for this loop alone, which is woken if it sleeps. */
+void whorl__loop_post(struct whorl__loop *loop, struct whorl_task *task);
+
+/* Anyone: end the loop's sleep, if it sleeps. */
+void whorl__loop_wake(struct whorl__loop *loop);
+
+/* Whether there is anything here that only this loop may run. Its own thread. */
+bool whorl__loop_has_own_work(const struct whorl__loop *loop);
+
+#endif

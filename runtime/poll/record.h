@@ -1,0 +1,139 @@
+/*
+ * record.h - what whorl knows of a descriptor: who uses it, who waits on it, which poller watches.
+ *
+ * Owns:       struct whorl__record, one a descriptor number, type-stable; the table of them.
+ *
+ *   CLOSED --adopt--> OPEN --close--> CLOSING --last user leaves--> CLOSED (and close(2) is done)
+ *
+ *   CLOSED   the number is not ours; every call on it is refused with -EBADF.
+ *   OPEN     calls enter and leave (users counts them).
+ *   CLOSING  no call enters; those inside are woken and leave. The number still is in the kernel's
+ *            table, so nobody can get it for another file while somebody here would use it.
+ *
+ * The state word: OPEN, CLOSING, MOVING (bits 0-2), users (8-31), generation (32-63, one a life).
+ *
+ * A slot a direction (IN, OUT) says what is known of readiness, or who waits for it:
+ *
+ *   [0, READY, HANGUP, tick]         nobody waits; tick: the event that was seen last
+ *   [WAITING, handle]                one task waits
+ *
+ *   event:  WAITING -> READY and wake; otherwise set READY and the new tick
+ *   wait:   not READY -> WAITING; READY -> no wait, try the call again
+ *   clear:  the call said EAGAIN: [.., tick] -> [0, tick], by cas against the word as it was before
+ *           the call. An event since then has changed the tick, the cas fails, and the edge that the
+ *           poller will not repeat is not lost.
+ *   a short read says "drained" as well, but only while HANGUP is not there: data and FIN may come
+ *   as one edge, and the FIN must still be read.
+ *
+ * Losing interleaving without the tick:
+ *
+ *   task                               poller
+ *   read -> EAGAIN
+ *                                      data arrives: READY (was READY already)
+ *   READY -> not READY
+ *   waits for ever
+ *
+ * Threads:    any; with a stuck loop two pollers may deliver events of one record at once.
+ * Pairs:      R1  wait: slot := WAITING, fence, read state   - close: state |= CLOSING, fence, swap
+ *                 slots. Not both may miss.
+ *             R2  event: slot := READY (release half of the cas) - the woken task reads the slot.
+ * Model:      Go's pollDesc with its rg and wg; the tick is Tokio's.
+ */
+#ifndef WHORL_POLL_RECORD_H
+#define WHORL_POLL_RECORD_H
+
+#include "atomic/atomic.h"
+#include "lockfree/spinlock.h"
+#include "state/task.h"
+
+#define WHORL__RECORD_OPEN    UINT64_C(1)
+#define WHORL__RECORD_CLOSING UINT64_C(2)
+#define WHORL__RECORD_MOVING  UINT64_C(4)
+#define WHORL__RECORD_USER    UINT64_C(0x100)
+#define WHORL__RECORD_USERS   UINT64_C(0xffffff00)
+#define WHORL__RECORD_LIFE    (UINT64_C(1) << 32)
+
+#define WHORL__SLOT_WAITING (UINT64_C(1) << 63)
+#define WHORL__SLOT_READY   (UINT64_C(1) << 62)
+#define WHORL__SLOT_HANGUP  (UINT64_C(1) << 61)
+#define WHORL__SLOT_TICK    UINT64_C(0xffffffff)
+
+enum whorl__direction { WHORL__IN, WHORL__OUT };
+
+struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__record {
+    uint64_t state;     /* A */
+    uint64_t slots[2];  /* A: by enum whorl__direction */
+    uint32_t tick;      /* A: counts events */
+    uint32_t home;      /* A: 1 + the loop whose poller watches; 0 = none yet */
+    uint32_t strangers; /* A: waits in a row by tasks of one other loop; a hint */
+    int fd;             /* C */
+    bool socket;        /* C while OPEN */
+    bool accept_logged; /* by the one task that accepts: out of descriptors was said once */
+};
+
+#define WHORL__RECORDS_CHUNK 256
+
+struct whorl__records {
+    struct whorl__spinlock lock;
+    uint32_t chunks_max; /* C */
+    void **chunks;       /* C; A each */
+};
+
+WHORL_MUST_USE int whorl__records_init(struct whorl__records *records);
+void whorl__records_fini(struct whorl__records *records);
+
+/* The record of fd; NULL: never seen here. */
+struct whorl__record *whorl__record_find(struct whorl__records *records, int fd);
+
+/* CLOSED -> OPEN. 0, -ENOMEM, -EEXIST (open already), -EBADF (number out of range). */
+WHORL_MUST_USE int whorl__record_adopt(struct whorl__records *records, int fd, bool socket);
+
+/* Enter and leave a call. enter: 0 or -EBADF. leave: true for the last user of a closing record,
+ * who then takes it off its poller and calls closed(). */
+WHORL_MUST_USE int whorl__record_enter(struct whorl__record *record);
+WHORL_MUST_USE bool whorl__record_leave(struct whorl__record *record);
+
+/* OPEN -> CLOSING by a user of the record, who still has to leave. ret_woken: handles of whoever
+ * waited, 0 for none. 0 or -EBADF (closing already). */
+WHORL_MUST_USE int whorl__record_close(struct whorl__record *record, whorl__handle ret_woken[2]);
+
+/* CLOSING -> CLOSED, by the last user, after it left and before close(2). */
+void whorl__record_closed(struct whorl__record *record);
+
+/* One at a time changes the poller. */
+WHORL_MUST_USE bool whorl__record_move_begin(struct whorl__record *record);
+void whorl__record_move_end(struct whorl__record *record);
+
+/* An event: marks the slot, returns who waited (0: nobody). */
+whorl__handle whorl__record_event(struct whorl__record *record, enum whorl__direction direction,
+                                  bool hangup, uint32_t tick);
+
+/* A task is about to wait. 0: installed; -EAGAIN: ready, try the call again; -EBUSY; -EBADF. */
+WHORL_MUST_USE int whorl__record_wait(struct whorl__record *record, enum whorl__direction direction,
+                                      whorl__handle handle);
+
+/* The wait is over: whatever ended it, handle stands there no longer. True: an event ended it. */
+bool whorl__record_wait_end(struct whorl__record *record, enum whorl__direction direction,
+                            whorl__handle handle);
+
+static inline uint64_t whorl__record_seen(struct whorl__record *record,
+                                          enum whorl__direction direction)
+{
+    return whorl__load_acquire_u64(&record->slots[direction]); /* acquire, pairs R2 */
+}
+
+/* The call that began after `seen` was read found nothing left. */
+static inline void whorl__record_clear(struct whorl__record *record,
+                                       enum whorl__direction direction, uint64_t seen)
+{
+    if ((seen & WHORL__SLOT_READY) && !(seen & WHORL__SLOT_WAITING)) {
+        (void)whorl__cas_u64(&record->slots[direction], seen, seen & WHORL__SLOT_TICK);
+    }
+}
+
+static inline bool whorl__record_is_closing(struct whorl__record *record)
+{
+    return (whorl__load_acquire_u64(&record->state) & WHORL__RECORD_CLOSING) != 0;
+}
+
+#endif

@@ -1,0 +1,470 @@
+/*
+ * runtime.c - start the loops, run the main task, end everything, stop.
+ *
+ * Owns:       struct whorl__runtime, from whorl_run's first line to its last.
+ * Threads:    the caller of whorl_run; it blocks while the loops run.
+ *
+ *   start   check options; topology; shared parts; loops; monitor; threads. Any failure undoes all.
+ *   run     the main task is spawned; the caller awaits it as any plain thread would.
+ *   end     ending := 1: no new tasks. All that live are cancelled, again and again those that
+ *           slipped in, until as many have ended as were begun.
+ *   stop    stop := 1, all loops are woken and leave; threads are joined; foreign threads still
+ *           inside a wake-up are waited for; memory goes back. Tasks that somebody still holds a
+ *           reference to keep their slots, and the last reference frees them.
+ *
+ * Pairs:      E1  a task's end: loop->ended + 1 (release) - all_ended: reads ended (acquire), then
+ *                 spawned. A task is counted as spawned before it can spawn or end, so equal sums
+ *                 mean that none lives.
+ */
+#include "sched/sched.h"
+#include "task/cancel.h"
+#include "task/future.h"
+#include "task/park.h"
+#include "task/task.h"
+
+#include "fiber/overflow.h"
+#include "sys/os.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STALL_DEFAULT_NS  (2 * WHORL_MILLISECOND)
+#define REPORT_DEFAULT_NS (100 * WHORL_MILLISECOND)
+#define LOOK_NS           (10 * WHORL_MILLISECOND)
+#define SLOW_END_NS       (5 * WHORL_SECOND)
+
+/* ---- options ---- */
+
+static void log_to_stderr(void *log_arg, const char *line)
+{
+    (void)log_arg;
+    fprintf(stderr, "%s\n", line);
+}
+
+static int check_options(const struct whorl_options *options)
+{
+    const bool stack_ok =
+        options->stack_bytes == 0 || (options->stack_bytes >= WHORL_STACK_LEAST &&
+                                      options->stack_bytes <= WHORL_STACK_MAX);
+    const bool mode_ok = options->mode >= WHORL_MODE_AUTO && options->mode <= WHORL_MODE_STEALING &&
+                         !(options->mode == WHORL_MODE_SINGLE && options->loops > 1);
+    const bool numbers_ok = options->loops >= 0 && options->loops <= WHORL_LOOPS_MAX &&
+                            options->stall_ns >= 0 && options->report_ns >= 0;
+    return stack_ok && mode_ok && numbers_ok ? 0 : -EINVAL;
+}
+
+static unsigned count_loops(const struct whorl_options *options,
+                            const struct whorl__topology *topology)
+{
+    if (options->mode == WHORL_MODE_SINGLE) {
+        return 1;
+    }
+    return (unsigned)(options->loops > 0 ? options->loops : whorl__topology_loops(topology));
+}
+
+static void apply_options(struct whorl__runtime *runtime, const struct whorl_options *options)
+{
+    runtime->loop_count = count_loops(options, runtime->topology);
+    runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
+    runtime->stack_bytes = options->stack_bytes;
+    runtime->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_DEFAULT_NS;
+    runtime->report_ns = options->report_ns != 0 ? options->report_ns : REPORT_DEFAULT_NS;
+    runtime->pin = !options->no_pin;
+    runtime->log = options->log != NULL ? options->log : log_to_stderr;
+    runtime->log_arg = options->log_arg;
+    runtime->abandon = whorl__task_abandon;
+}
+
+/* ---- loops ---- */
+
+static void destroy_loop(struct whorl__loop *loop)
+{
+    whorl__loop_fini(loop);
+    whorl__os->free(loop->victims);
+    whorl__os->free(loop);
+}
+
+static int find_victims(struct whorl__runtime *runtime, struct whorl__loop *loop)
+{
+    const unsigned others = runtime->loop_count - 1;
+    uint16_t *const table = whorl__os->alloc(2 * runtime->loop_count * sizeof *table);
+    int *const order = whorl__os->alloc(2 * runtime->loop_count * sizeof *order);
+    if (table != NULL && order != NULL) {
+        whorl__topology_victims(runtime->topology, (int)loop->index, (int)runtime->loop_count,
+                                order, order + runtime->loop_count);
+        loop->victims = table;
+        loop->victim_levels = table + runtime->loop_count;
+        for (unsigned i = 0; i < others; i++) {
+            loop->victims[i] = (uint16_t)order[i];
+            loop->victim_levels[i] = (uint16_t)order[runtime->loop_count + i];
+        }
+    } else {
+        whorl__os->free(table);
+    }
+    whorl__os->free(order);
+    return loop->victims != NULL ? 0 : -ENOMEM;
+}
+
+static int create_loop(struct whorl__runtime *runtime, unsigned index)
+{
+    struct whorl__loop *const loop = whorl__os->alloc(sizeof *loop);
+    if (loop == NULL) {
+        return -ENOMEM;
+    }
+    memset(loop, 0, sizeof *loop);
+    int error = whorl__loop_init(loop, runtime, index, !runtime->stealing, runtime->stacks,
+                                 whorl__task_entry);
+    if (error != 0) {
+        whorl__os->free(loop);
+        return error;
+    }
+    error = find_victims(runtime, loop);
+    if (error != 0) {
+        whorl__loop_fini(loop);
+        whorl__os->free(loop);
+        return error;
+    }
+    runtime->loops[index] = loop;
+    return 0;
+}
+
+static void destroy_loops(struct whorl__runtime *runtime, unsigned count)
+{
+    while (count > 0) {
+        destroy_loop(runtime->loops[--count]);
+    }
+    whorl__os->free(runtime->loops);
+}
+
+static int create_loops(struct whorl__runtime *runtime)
+{
+    runtime->loops = whorl__os->alloc(runtime->loop_count * sizeof *runtime->loops);
+    if (runtime->loops == NULL) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        const int error = create_loop(runtime, i);
+        if (error != 0) {
+            destroy_loops(runtime, i);
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* ---- threads ---- */
+
+static struct whorl__fiber *running_fiber(void)
+{
+    struct whorl_task *const task = whorl__task_current();
+    return task == NULL ? NULL : task->fiber;
+}
+
+static const char *fiber_name(const struct whorl__fiber *fiber)
+{
+    static char name[WHORL_TASK_NAME_MAX + 1]; /* the process is about to end */
+    whorl__task_copy_name(fiber->user, name, sizeof name);
+    return name;
+}
+
+static void name_thread(const struct whorl__loop *loop)
+{
+    char name[16];
+    snprintf(name, sizeof name, "whorl-%u", loop->index);
+    pthread_setname_np(pthread_self(), name);
+}
+
+static void pin_thread(const struct whorl__loop *loop)
+{
+    struct whorl__runtime *const runtime = loop->runtime;
+    if (!runtime->pin) {
+        return;
+    }
+    const int error = whorl__topology_bind(runtime->topology, (int)loop->index);
+    if (error != 0 && error != -ENOTSUP) {
+        whorl__log(runtime, "whorl: loop %u is not pinned to a core: %s", loop->index,
+                   whorl_error_text(error));
+    }
+}
+
+static void *loop_main(void *arg)
+{
+    struct whorl__loop *const loop = arg;
+    void *altstack = NULL;
+    name_thread(loop);
+    pin_thread(loop);
+    const int error = whorl__overflow_thread_start(&altstack);
+    if (error != 0) {
+        whorl__log(loop->runtime, "whorl: loop %u cannot report stack overflows: %s", loop->index,
+                   whorl_error_text(error));
+    }
+    whorl__worker_main(loop);
+    whorl__overflow_thread_stop(altstack);
+    return NULL;
+}
+
+static void stop_threads(struct whorl__runtime *runtime, unsigned count)
+{
+    whorl__store_release_u32(&runtime->stop, 1);
+    whorl__fence_full(); /* before the wakes: a loop that sleeps after them has seen stop */
+    for (unsigned i = 0; i < count; i++) {
+        whorl__poller_wake(&runtime->loops[i]->poller);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        (void)whorl__os->thread_join(runtime->loops[i]->thread);
+    }
+}
+
+static int start_threads(struct whorl__runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        struct whorl__loop *const loop = runtime->loops[i];
+        const int error = whorl__os->thread_start(&loop->thread, loop_main, loop);
+        if (error != 0) {
+            stop_threads(runtime, i);
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* ---- start ---- */
+
+static int create_parts(struct whorl__runtime *runtime)
+{
+    int error = whorl__slots_init(&runtime->slots);
+    if (error != 0) {
+        return error;
+    }
+    error = whorl__records_init(&runtime->records);
+    if (error != 0) {
+        goto close_slots;
+    }
+    error = whorl__stacks_create(&runtime->stacks);
+    if (error != 0) {
+        goto fini_records;
+    }
+    error = create_loops(runtime);
+    if (error == 0) {
+        return 0;
+    }
+    whorl__stacks_destroy(runtime->stacks);
+fini_records:
+    whorl__records_fini(&runtime->records);
+close_slots:
+    (void)whorl__slots_close(&runtime->slots);
+    return error;
+}
+
+/* Everything but the slots, which somebody may still refer to. True: those are gone as well. */
+static bool destroy_parts(struct whorl__runtime *runtime)
+{
+    destroy_loops(runtime, runtime->loop_count);
+    whorl__stacks_destroy(runtime->stacks);
+    whorl__records_fini(&runtime->records);
+    return whorl__slots_close(&runtime->slots);
+}
+
+static int create_runtime(const struct whorl_options *options, struct whorl__runtime **ret_runtime)
+{
+    struct whorl__runtime *const runtime = whorl__os->alloc(sizeof *runtime);
+    if (runtime == NULL) {
+        return -ENOMEM;
+    }
+    memset(runtime, 0, sizeof *runtime);
+    int error = whorl__topology_create(options->topology, &runtime->topology);
+    if (error != 0) {
+        goto free_runtime;
+    }
+    apply_options(runtime, options);
+    whorl__overflow_install(running_fiber, fiber_name);
+    error = create_parts(runtime);
+    if (error != 0) {
+        goto destroy_topology;
+    }
+    *ret_runtime = runtime;
+    return 0;
+
+destroy_topology:
+    whorl__topology_destroy(runtime->topology);
+free_runtime:
+    whorl__os->free(runtime);
+    return error;
+}
+
+static void destroy_runtime(struct whorl__runtime *runtime)
+{
+    /* acquire, pairs B1 of submit.c: a foreign thread that woke the last task leaves in a moment */
+    while (whorl__load_acquire_u32(&runtime->guests) != 0) {
+        sched_yield();
+    }
+    struct whorl__topology *const topology = runtime->topology;
+    if (destroy_parts(runtime)) {
+        whorl__os->free(runtime);
+    }
+    whorl__topology_destroy(topology);
+}
+
+/* ---- end ---- */
+
+static bool all_ended(struct whorl__runtime *runtime)
+{
+    uint64_t ended = 0;
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        ended += whorl__load_acquire_u64(&runtime->loops[i]->stats.ended); /* pairs E1 */
+    }
+    uint64_t begun = whorl__load_acquire_u32(&runtime->foreign_made);
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        begun += whorl__load_acquire_u64(&runtime->loops[i]->stats.spawned);
+    }
+    return begun == ended;
+}
+
+/* A reference on a task that has not been freed; NULL if there is none in the slot. */
+static struct whorl_task *try_ref(struct whorl_task *task)
+{
+    uint32_t old = whorl__load_relaxed_u32(&task->future.references); /* relaxed: the cas checks it */
+    do {
+        if (old == 0) {
+            return NULL;
+        }
+    } while (!whorl__cas_value_u32(&task->future.references, &old, old + 1));
+    return task;
+}
+
+static bool is_live(const struct whorl_task *task)
+{
+    const enum whorl__phase phase = whorl__state_phase(whorl__load_acquire_u64(&task->word));
+    return phase == WHORL__LIVE || phase == WHORL__PARKED;
+}
+
+static void for_each_live(struct whorl__runtime *runtime, void (*visit)(struct whorl_task *task))
+{
+    const uint32_t count = whorl__slots_count(&runtime->slots);
+    for (uint32_t i = 0; i < count; i++) {
+        struct whorl_task *const task = whorl__slot_at(&runtime->slots, i);
+        if (is_live(task) && try_ref(task) != NULL) {
+            visit(task);
+            whorl_task_unref(task);
+        }
+    }
+}
+
+static void report_survivor(struct whorl_task *task)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    whorl__task_copy_name(task, name, sizeof name);
+    whorl__log(task->runtime, "whorl: task \"%s\" was cancelled and has not ended; still waiting",
+               name);
+}
+
+/* Waits until every task has ended; cancels those that are there, and those that slip in. */
+static void end_all_tasks(struct whorl__runtime *runtime)
+{
+    whorl__store_release_u32(&runtime->ending, 1); /* pairs spawn_in */
+    int64_t report_ns = whorl__os->now_ns() + SLOW_END_NS;
+    for (;;) {
+        const uint32_t seen = whorl__load_acquire_u32(&runtime->ended_word);
+        if (all_ended(runtime)) {
+            return;
+        }
+        for_each_live(runtime, whorl__cancel_for_shutdown);
+        const int64_t now_ns = whorl__os->now_ns();
+        if (now_ns >= report_ns) {
+            for_each_live(runtime, report_survivor);
+            report_ns = now_ns + 12 * SLOW_END_NS;
+        }
+        (void)whorl__os->futex_wait(&runtime->ended_word, seen, now_ns + LOOK_NS);
+    }
+}
+
+static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg)
+{
+    struct whorl_task *main_task;
+    int error = whorl__task_spawn_main(runtime, body, arg, &main_task);
+    if (error != 0) {
+        return error;
+    }
+    error = whorl_await(main_task, NULL);
+    end_all_tasks(runtime);
+    whorl_task_unref(main_task);
+    return error;
+}
+
+int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
+{
+    static const struct whorl_options defaults;
+    const struct whorl_options *const chosen = options != NULL ? options : &defaults;
+    struct whorl__runtime *runtime;
+    if (body == NULL || check_options(chosen) != 0) {
+        return -EINVAL;
+    }
+    if (whorl__loop_current() != NULL) {
+        return -EBUSY;
+    }
+    int error = create_runtime(chosen, &runtime);
+    if (error != 0) {
+        return error;
+    }
+    error = start_threads(runtime);
+    if (error != 0) {
+        goto destroy;
+    }
+    error = whorl__monitor_start(runtime);
+    if (error == 0) {
+        error = run_main(runtime, body, arg);
+        whorl__monitor_stop(runtime);
+    }
+    stop_threads(runtime, runtime->loop_count);
+destroy:
+    destroy_runtime(runtime);
+    return error;
+}
+
+/* ---- figures ---- */
+
+int whorl_loop_count(void)
+{
+    const struct whorl_task *const task = whorl__task_current();
+    return task == NULL ? -EPERM : (int)task->runtime->loop_count;
+}
+
+int whorl_loop_current(void)
+{
+    const struct whorl_task *const task = whorl__task_current();
+    return task == NULL ? -EPERM : (int)task->loop->index;
+}
+
+/* All fields of whorl_stats are counters of the same type, so a sum is a loop over them. */
+static void add_stats(const struct whorl__loop *loop, struct whorl_stats *sum)
+{
+    const uint64_t *const from = (const uint64_t *)(const void *)&loop->stats;
+    uint64_t *const to = (uint64_t *)(void *)sum;
+    for (size_t i = 0; i < sizeof *sum / sizeof *to; i++) {
+        to[i] += whorl__load_relaxed_u64(&from[i]); /* relaxed: figures */
+    }
+}
+
+int whorl_stats(int loop, struct whorl_stats *ret_stats)
+{
+    const struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    struct whorl__runtime *const runtime = task->runtime;
+    if (loop < -1 || loop >= (int)runtime->loop_count) {
+        return -EINVAL;
+    }
+    *ret_stats = (struct whorl_stats){0};
+    for (int i = 0; i < (int)runtime->loop_count; i++) {
+        if (loop == -1 || loop == i) {
+            add_stats(runtime->loops[i], ret_stats);
+        }
+    }
+    if (loop == -1) {
+        ret_stats->spawned += whorl__load_relaxed_u32(&runtime->foreign_made); /* relaxed: a figure */
+    }
+    return 0;
+}

@@ -1,0 +1,306 @@
+/*
+ * rescue.c - a loop is stuck in one task: others serve its sockets, and the culprit is named.
+ *
+ * A task that computes or blocks keeps its loop from its poller, its timers and its queues. The
+ * queues are stolen from as ever. For the rest, a monitor thread looks at all loops every half
+ * stall_ns; one that has been in the same run of a task for stall_ns is marked stuck, and from then
+ * on another loop, its watcher,
+ *   - asks its epoll along with its own: the kernel lets any thread do that, and the records take
+ *     events from two pollers at once;
+ *   - fires its timers, under their lock;
+ *   - has its epoll inside the own one, so that it can sleep and still be told.
+ * What it finds becomes ready on the watcher. Pinned tasks stay, and wait.
+ *
+ * Owns:       runtime->monitor; loop->stuck, watcher, watching.
+ * Threads:    monitor: marks. The stuck loop, when its task comes back: unmarks. Any other: watches.
+ * Invariant:  loop k has at most one watcher w with k->watcher == w + 1, and only w has k's epoll
+ *             inside its own, until it sees that it is the watcher no longer.
+ * Pairs:      C1  marking: stuck := 1 by cas, then stuck_count + 1 - unmarking: the same backwards.
+ *                 Both are hints to the other loops, which look at them every turn.
+ *             C2  parking: state := PARKED, full fence, all asleep? - waking loop: sleeping := 0,
+ *                 full fence, read state                              (not both may miss)
+ *
+ * The wake-up that a rescuer takes: loop k comes back and sleeps, somebody writes its eventfd, and
+ * the rescuer's last look at k's epoll swallows that edge. So who finds a wake in a foreign poller
+ * looks whether its loop sleeps, and writes again.
+ *
+ * With one loop there is nobody to help: the monitor only names the culprit.
+ */
+#include "sched/sched.h"
+
+#include "sched/culprit.h"
+#include "sys/os.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define MONITOR_WATCHING 0
+#define MONITOR_PARKED   1
+#define MONITOR_STOP     2
+
+/* Looks without anybody awake before the monitor parks. */
+#define QUIET_LOOKS_MAX 50
+
+struct sample {
+    uint64_t runs;    /* the loop's count of runs when it was seen first */
+    int64_t since_ns; /* and when that was */
+};
+
+void whorl__log(struct whorl__runtime *runtime, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    runtime->log(runtime->log_arg, line);
+}
+
+/* ---- marking ---- */
+
+static bool set_stuck(struct whorl__loop *loop, bool stuck)
+{
+    if (!whorl__cas_u32(&loop->stuck, !stuck, stuck)) {
+        return false;
+    }
+    (void)whorl__add_u32(&loop->runtime->monitor.stuck_count, stuck ? 1 : (uint32_t)-1); /* C1 */
+    return true;
+}
+
+void whorl__rescue_unstuck(struct whorl__loop *loop)
+{
+    (void)set_stuck(loop, false);
+}
+
+static void mark_stuck(struct whorl__loop *loop)
+{
+    if (set_stuck(loop, true)) {
+        whorl__count(&loop->stats.stalls, 1); /* the monitor is the only writer of this one */
+    }
+}
+
+/* relaxed: what the monitor sees is a sample; a loop it wrongly marks unmarks itself. */
+static bool in_same_run(const struct whorl__loop *loop, const struct sample *sample)
+{
+    return whorl__load_relaxed_ptr(&loop->current) != NULL &&
+           whorl__load_relaxed_u64(&loop->stats.runs) == sample->runs;
+}
+
+static bool has_stealable(const struct whorl__loop *loop)
+{
+    /* relaxed: a hint, looked at again in a moment */
+    return whorl__load_relaxed_ptr(&loop->hot) != NULL || whorl__runqueue_length(&loop->queue) > 0;
+}
+
+static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
+{
+    struct whorl__runtime *const runtime = loop->runtime;
+    if (!in_same_run(loop, sample)) {
+        whorl__rescue_unstuck(loop);
+        sample->runs = whorl__load_relaxed_u64(&loop->stats.runs); /* relaxed: a sample */
+        sample->since_ns = now_ns;
+        return;
+    }
+    const int64_t held_ns = now_ns - sample->since_ns;
+    if (held_ns >= runtime->report_ns) {
+        whorl__culprit_report(loop, sample->runs, held_ns);
+    }
+    if (runtime->stealing && held_ns >= runtime->stall_ns) {
+        const bool newly = whorl__load_relaxed_u32(&loop->stuck) == 0; /* relaxed: own mark */
+        mark_stuck(loop);
+        if (newly || has_stealable(loop)) {
+            whorl__idle_notify(NULL, runtime);
+        }
+    }
+}
+
+/* ---- the monitor's thread ---- */
+
+static int64_t shortest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool park_until_nudged(struct whorl__runtime *runtime)
+{
+    uint32_t *const state = &runtime->monitor.state;
+    if (!whorl__cas_u32(state, MONITOR_WATCHING, MONITOR_PARKED)) {
+        return false;
+    }
+    whorl__fence_full(); /* pairs C2 */
+    if (!whorl__idle_all_sleep(runtime)) {
+        (void)whorl__cas_u32(state, MONITOR_PARKED, MONITOR_WATCHING);
+        return true;
+    }
+    while (whorl__load_acquire_u32(state) == MONITOR_PARKED) { /* acquire, pairs the nudge's cas */
+        (void)whorl__os->futex_wait(state, MONITOR_PARKED, WHORL_NEVER);
+    }
+    return true;
+}
+
+static void *monitor_main(void *arg)
+{
+    struct whorl__runtime *const runtime = arg;
+    struct sample *const samples = runtime->monitor.samples;
+    const int64_t period_ns =
+        shortest(runtime->stealing ? runtime->stall_ns : WHORL_NEVER, runtime->report_ns) / 2;
+    unsigned quiet_looks = 0;
+    /* acquire, pairs the store that stops */
+    while (whorl__load_acquire_u32(&runtime->monitor.state) != MONITOR_STOP) {
+        const int64_t now_ns = whorl__os->now_ns();
+        for (unsigned i = 0; i < runtime->loop_count; i++) {
+            look_at(runtime->loops[i], &samples[i], now_ns);
+        }
+        quiet_looks = whorl__idle_all_sleep(runtime) ? quiet_looks + 1 : 0;
+        if (quiet_looks > QUIET_LOOKS_MAX) {
+            (void)park_until_nudged(runtime);
+            quiet_looks = 0;
+        }
+        (void)whorl__os->futex_wait(&runtime->monitor.state, MONITOR_WATCHING,
+                                    whorl__os->now_ns() + period_ns);
+    }
+    return NULL;
+}
+
+void whorl__monitor_nudge(struct whorl__runtime *runtime)
+{
+    uint32_t *const state = &runtime->monitor.state;
+    whorl__fence_full(); /* pairs C2 */
+    if (WHORL_UNLIKELY(whorl__load_relaxed_u32(state) == MONITOR_PARKED) && /* relaxed: fenced */
+        whorl__cas_u32(state, MONITOR_PARKED, MONITOR_WATCHING)) {
+        (void)whorl__os->futex_wake(state, 1);
+    }
+}
+
+static bool wanted(const struct whorl__runtime *runtime)
+{
+    return runtime->stall_ns != WHORL_NEVER;
+}
+
+int whorl__monitor_start(struct whorl__runtime *runtime)
+{
+    if (!wanted(runtime)) {
+        return 0;
+    }
+    struct sample *const samples = whorl__os->alloc(runtime->loop_count * sizeof *samples);
+    if (samples == NULL) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        samples[i] = (struct sample){0};
+    }
+    runtime->monitor.samples = samples;
+    whorl__culprit_prepare();
+    const int error =
+        whorl__os->thread_start(&runtime->monitor.thread, monitor_main, runtime);
+    if (error != 0) {
+        whorl__os->free(samples);
+    }
+    return error;
+}
+
+void whorl__monitor_stop(struct whorl__runtime *runtime)
+{
+    if (!wanted(runtime)) {
+        return;
+    }
+    (void)whorl__swap_u32(&runtime->monitor.state, MONITOR_STOP);
+    (void)whorl__os->futex_wake(&runtime->monitor.state, 1);
+    (void)whorl__os->thread_join(runtime->monitor.thread);
+    whorl__os->free(runtime->monitor.samples);
+}
+
+/* ---- the watcher ---- */
+
+static bool is_stuck(const struct whorl__loop *loop)
+{
+    return whorl__load_relaxed_u32(&loop->stuck) != 0; /* relaxed: a hint, see C1 */
+}
+
+static bool watches(const struct whorl__loop *loop, const struct whorl__loop *other)
+{
+    return loop->watch_set[other->index / 64] >> (other->index % 64) & 1;
+}
+
+static void begin_watch(struct whorl__loop *loop, struct whorl__loop *other)
+{
+    const uint32_t before = whorl__load_acquire_u32(&other->watcher); /* acquire: the cas checks */
+    const bool orphan = before == 0 || is_stuck(loop->runtime->loops[before - 1]);
+    if (!orphan || !whorl__cas_u32(&other->watcher, before, loop->index + 1)) {
+        return;
+    }
+    if (whorl__poller_watch(&loop->poller, &other->poller) != 0) {
+        (void)whorl__cas_u32(&other->watcher, loop->index + 1, 0);
+        return;
+    }
+    loop->watch_set[other->index / 64] |= UINT64_C(1) << (other->index % 64);
+    loop->watching++;
+}
+
+static void end_watch(struct whorl__loop *loop, struct whorl__loop *other)
+{
+    whorl__poller_unwatch(&loop->poller, &other->poller);
+    loop->watch_set[other->index / 64] &= ~(UINT64_C(1) << (other->index % 64));
+    loop->watching--;
+    (void)whorl__cas_u32(&other->watcher, loop->index + 1, 0);
+}
+
+static void serve(struct whorl__loop *loop, struct whorl__loop *stuck)
+{
+    struct whorl__poll_result *const result = &loop->poll_result;
+    whorl__poller_poll(&stuck->poller, 0, result);
+    if (result->wake_taken) {
+        whorl__fence_full(); /* pairs P1 of loop.c: it sleeps after our look, or we see it sleep */
+        whorl__loop_wake(stuck);
+    }
+    whorl__sched_wake_polled(loop, result);
+    whorl__count(&loop->stats.rescues, 1);
+    whorl__count(&loop->stats.rescued, result->event_count);
+    const unsigned fired =
+        whorl__timers_fire(&stuck->timers, loop->runtime, whorl__os->now_ns());
+    whorl__count(&loop->stats.timers, fired);
+}
+
+static void serve_or_leave(struct whorl__loop *loop, struct whorl__loop *other)
+{
+    const bool stuck = is_stuck(other);
+    if (stuck && !watches(loop, other)) {
+        begin_watch(loop, other);
+    }
+    if (!watches(loop, other)) {
+        return;
+    }
+    /* relaxed: only this loop writes its own number there */
+    if (stuck && whorl__load_relaxed_u32(&other->watcher) == loop->index + 1) {
+        serve(loop, other);
+    } else {
+        end_watch(loop, other);
+    }
+}
+
+void whorl__rescue_serve(struct whorl__loop *loop)
+{
+    struct whorl__runtime *const runtime = loop->runtime;
+    const bool any = whorl__load_relaxed_u32(&runtime->monitor.stuck_count) > 0; /* relaxed: C1 */
+    if (WHORL_LIKELY(!any && loop->watching == 0)) {
+        return;
+    }
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        if (i != loop->index) {
+            serve_or_leave(loop, runtime->loops[i]);
+        }
+    }
+}
+
+int64_t whorl__rescue_next_deadline(const struct whorl__loop *loop)
+{
+    int64_t first_ns = WHORL_NEVER;
+    for (unsigned i = 0; loop->watching > 0 && i < loop->runtime->loop_count; i++) {
+        const struct whorl__loop *const other = loop->runtime->loops[i];
+        if (i != loop->index && watches(loop, other)) {
+            first_ns = shortest(first_ns, whorl__timers_next(&other->timers));
+        }
+    }
+    return first_ns;
+}

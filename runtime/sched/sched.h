@@ -1,0 +1,126 @@
+/*
+ * sched.h - many loops: the runtime they share, and what the files of this folder offer each other.
+ *
+ * Owns:       struct whorl__runtime.
+ * Threads:    field by field.
+ *
+ *   submit.c   a task is ready: where it goes
+ *   idle.c     which loops search, which sleep, whom to wake: the lost wake-up argument
+ *   steal.c    looking for work elsewhere
+ *   rescue.c   a loop is stuck in one task: others serve its sockets, the culprit is named
+ *   worker.c   a loop's thread: the turn
+ */
+#ifndef WHORL_SCHED_SCHED_H
+#define WHORL_SCHED_SCHED_H
+
+#include "loop/loop.h"
+#include "sys/topology.h"
+
+/* idle.c */
+struct whorl__idle {
+    uint32_t word; /* A: searching (0-15), sleeping (16-31) */
+    struct whorl__spinlock lock;
+    uint64_t sleepers[WHORL_LOOPS_MAX / 64]; /* M(idle) */
+};
+
+/* The shared queue: from foreign threads, and from rings that were full. */
+struct whorl__shared {
+    struct whorl__spinlock lock WHORL_ALIGNED(WHORL_CACHE_LINE);
+    struct whorl__fifo tasks; /* M(shared) */
+    uint32_t count;           /* A: M(shared) to write; read as a hint, and in the idle protocol */
+};
+
+/* rescue.c */
+struct whorl__monitor {
+    pthread_t thread;      /* C */
+    uint32_t state;        /* A: futex; see rescue.c */
+    uint32_t stuck_count;  /* A: loops marked stuck */
+    void *samples;         /* L: the monitor's */
+};
+
+struct whorl__runtime {
+    unsigned loop_count;        /* C */
+    struct whorl__loop **loops; /* C */
+    bool stealing;              /* C: tasks migrate; else each loop is strict */
+    size_t stack_bytes;         /* C */
+    int64_t stall_ns;           /* C: WHORL_NEVER: no watch */
+    int64_t report_ns;          /* C */
+    bool pin;                   /* C */
+    struct whorl__topology *topology;          /* C */
+    void (*log)(void *log_arg, const char *line); /* C */
+    void *log_arg;              /* C */
+    struct whorl__stacks *stacks;
+    struct whorl__records records;
+    struct whorl__slots slots;
+    /* C: the task layer's: ends a task that could not get a stack. */
+    void (*abandon)(struct whorl_task *task, int error);
+
+    struct whorl__idle idle WHORL_ALIGNED(WHORL_CACHE_LINE);
+    struct whorl__shared shared;
+    struct whorl__monitor monitor;
+    uint32_t place_next WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: strict loops: where foreign spawns go */
+    uint32_t guests;       /* A: foreign threads inside submit */
+    uint32_t foreign_made; /* A: tasks spawned by foreign threads */
+    uint32_t ending;       /* A: the main task is done; no new tasks */
+    uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
+    uint32_t stop;         /* A: all tasks are done; loops leave */
+};
+
+/* submit.c */
+
+/* A task the caller holds is ready: from a loop of its runtime, or from any other thread. */
+void whorl__sched_submit(struct whorl_task *task);
+/* The same for a task that only gives way: behind all that is ready. By the loop that holds it. */
+void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task);
+/* A new task: behind what is ready, never in the hot slot. From anywhere. */
+void whorl__sched_submit_new(struct whorl_task *task);
+/* Ends the wait that handle names, if it still is one. From anywhere. */
+void whorl__sched_wake(struct whorl__runtime *runtime, whorl__handle handle);
+/* The same for all that a poll found, which counts as one occasion to wake another loop. */
+void whorl__sched_wake_polled(struct whorl__loop *loop, const struct whorl__poll_result *result);
+/* The oldest tasks of the shared queue: a fair share of them goes to the loop's ring, the first is
+ * returned; NULL if there are none. */
+struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop);
+
+/* idle.c */
+
+bool whorl__idle_search_begin(struct whorl__runtime *runtime);
+/* Returns true if the caller was the last searcher. */
+bool whorl__idle_search_end(struct whorl__runtime *runtime);
+/* Work was published: wakes a sleeping loop to search for it, unless somebody searches already. */
+void whorl__idle_notify(struct whorl__loop *from, struct whorl__runtime *runtime);
+/* Announces that the loop sleeps, no longer searches; returns false if it must not, since there is
+ * work to be found. */
+WHORL_MUST_USE bool whorl__idle_sleep_begin(struct whorl__loop *loop);
+/* Awake again; sets loop->searching if somebody woke it to search. */
+void whorl__idle_sleep_end(struct whorl__loop *loop);
+bool whorl__idle_someone_sleeps(struct whorl__runtime *runtime);
+/* Whether every loop sleeps: a hint. */
+bool whorl__idle_all_sleep(struct whorl__runtime *runtime);
+
+/* steal.c */
+
+struct whorl_task *whorl__steal(struct whorl__loop *loop);
+bool whorl__steal_something_there(struct whorl__loop *loop);
+
+/* rescue.c */
+
+WHORL_MUST_USE int whorl__monitor_start(struct whorl__runtime *runtime);
+void whorl__monitor_stop(struct whorl__runtime *runtime);
+/* A loop leaves its sleep: the monitor watches again. */
+void whorl__monitor_nudge(struct whorl__runtime *runtime);
+/* The loop's task has come back: it is stuck no longer. */
+void whorl__rescue_unstuck(struct whorl__loop *loop);
+/* Serves stuck loops, those this loop watches and those nobody does. */
+void whorl__rescue_serve(struct whorl__loop *loop);
+/* The first deadline among the loops this one serves; WHORL_NEVER if none. */
+int64_t whorl__rescue_next_deadline(const struct whorl__loop *loop);
+void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_PRINTF(2, 3);
+
+/* worker.c */
+
+void *whorl__worker_main(void *loop);
+/* The runtime's reference of a task, or anyone's, is given back. */
+void whorl__sched_drop(struct whorl_task *task);
+
+#endif

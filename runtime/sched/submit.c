@@ -1,0 +1,191 @@
+/*
+ * submit.c - a task is ready: where it goes, and who is told.
+ *
+ * Owns:       the shared queue.
+ * Threads:    any. A foreign thread (one that is no loop of this runtime) counts itself as a guest
+ *             from before the task is queued until it has touched the runtime for the last time:
+ *             the task it queues may be the last, and the runtime is freed only without guests.
+ *
+ *   from                    a free task                      a pinned one, or strict order
+ *   a loop of the runtime   hot slot (woken) or ring (new)   bound list, or the home's inbox
+ *   a foreign thread        shared queue                     the home's inbox
+ *
+ * Pairs:      B1  guest: guests + 1, queue the task ..., guests - 1 (release)
+ *                 end of the runtime: guests == 0 (acquire)
+ */
+#include "sched/sched.h"
+
+/* ---- the shared queue ---- */
+
+static void push_shared(struct whorl__shared *shared, struct whorl_task *const *tasks,
+                        unsigned count)
+{
+    whorl__spin_lock(&shared->lock);
+    for (unsigned i = 0; i < count; i++) {
+        whorl__fifo_push(&shared->tasks, &tasks[i]->ready);
+    }
+    /* release, pairs the acquire in take_shared; ordered against sleepers by notify's fence */
+    whorl__store_release_u32(&shared->count, (uint32_t)shared->tasks.count);
+    whorl__spin_unlock(&shared->lock);
+}
+
+struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop)
+{
+    struct whorl__shared *const shared = &loop->runtime->shared;
+    if (whorl__load_acquire_u32(&shared->count) == 0) { /* acquire, pairs push_shared */
+        return NULL;
+    }
+    whorl__spin_lock(&shared->lock);
+    const unsigned room = WHORL_RUNQUEUE_SLOTS / 2 - 1;
+    unsigned share = (unsigned)shared->tasks.count / loop->runtime->loop_count + 1;
+    share = share < room ? share : room;
+    struct whorl__fifo_node *const first = whorl__fifo_pop(&shared->tasks);
+    while (--share > 0 && shared->tasks.head != NULL &&
+           whorl__runqueue_push(&loop->queue, whorl__task_of_ready(shared->tasks.head))) {
+        (void)whorl__fifo_pop(&shared->tasks);
+    }
+    whorl__store_release_u32(&shared->count, (uint32_t)shared->tasks.count);
+    whorl__spin_unlock(&shared->lock);
+    return first == NULL ? NULL : whorl__task_of_ready(first);
+}
+
+/* ---- a loop's own ring ---- */
+
+static WHORL_COLD void push_overflow(struct whorl__loop *loop, struct whorl_task *task)
+{
+    void *tasks[WHORL_RUNQUEUE_SLOTS / 2 + 1];
+    unsigned count = whorl__runqueue_take_half_for_overflow(&loop->queue, tasks,
+                                                            WHORL_RUNQUEUE_SLOTS / 2);
+    tasks[count++] = task;
+    push_shared(&loop->runtime->shared, (struct whorl_task *const *)(void *)tasks, count);
+    whorl__count(&loop->stats.overflows, 1);
+}
+
+static void push_ring(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (WHORL_UNLIKELY(!whorl__runqueue_push(&loop->queue, task))) {
+        push_overflow(loop, task);
+    }
+}
+
+/* The newest goes to the hot slot; what was there before it to the ring, and is told. */
+static void push_hot(struct whorl__loop *loop, struct whorl_task *task)
+{
+    struct whorl_task *const before = whorl__swap_ptr(&loop->hot, task);
+    if (before != NULL) {
+        push_ring(loop, before);
+        whorl__idle_notify(loop, loop->runtime);
+    }
+}
+
+/* ---- where to ---- */
+
+static struct whorl__loop *home_of(const struct whorl_task *task)
+{
+    return task->pin != 0 ? task->runtime->loops[task->pin - 1] : task->loop;
+}
+
+static bool stays_home(const struct whorl_task *task)
+{
+    return task->pin != 0 || !task->runtime->stealing;
+}
+
+static void submit_home(struct whorl__loop *here, struct whorl_task *task)
+{
+    struct whorl__loop *const home = home_of(task);
+    if (here == home) {
+        whorl__loop_push_bound(home, task);
+    } else {
+        whorl__loop_post(home, task);
+    }
+}
+
+/* The calling thread's loop if it belongs to the task's runtime; else NULL. */
+static struct whorl__loop *loop_here(const struct whorl_task *task)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    return here != NULL && here->runtime == task->runtime ? here : NULL;
+}
+
+static void submit_foreign(struct whorl_task *task)
+{
+    struct whorl__runtime *const runtime = task->runtime;
+    (void)whorl__add_u32(&runtime->guests, 1); /* the task, not queued yet, keeps the runtime */
+    if (stays_home(task)) {
+        submit_home(NULL, task);
+    } else {
+        push_shared(&runtime->shared, &task, 1);
+        whorl__idle_notify(NULL, runtime);
+    }
+    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
+}
+
+void whorl__sched_submit(struct whorl_task *task)
+{
+    struct whorl__loop *const here = loop_here(task);
+    if (here == NULL) {
+        submit_foreign(task);
+    } else if (stays_home(task)) {
+        submit_home(here, task);
+    } else {
+        push_hot(here, task);
+    }
+}
+
+void whorl__sched_submit_new(struct whorl_task *task)
+{
+    struct whorl__loop *const here = loop_here(task);
+    if (here == NULL) {
+        submit_foreign(task);
+    } else if (stays_home(task)) {
+        submit_home(here, task);
+    } else {
+        push_ring(here, task);
+        whorl__idle_notify(here, here->runtime);
+    }
+}
+
+void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (stays_home(task)) {
+        submit_home(loop, task);
+    } else {
+        push_ring(loop, task);
+    }
+}
+
+/* ---- ending a wait ---- */
+
+static struct whorl_task *take_parked(struct whorl__runtime *runtime, whorl__handle handle)
+{
+    struct whorl_task *const task = whorl__handle_task(&runtime->slots, handle);
+    return whorl__state_wake(&task->word, whorl__handle_epoch(handle)) == WHORL__WAKE_TAKEN ? task
+                                                                                          : NULL;
+}
+
+void whorl__sched_wake(struct whorl__runtime *runtime, whorl__handle handle)
+{
+    struct whorl_task *const task = take_parked(runtime, handle);
+    if (task != NULL) {
+        whorl__sched_submit(task);
+    }
+}
+
+/*
+ * Tasks whose sockets are ready queue up in the ring, in the order of the events. One alone wakes
+ * nobody: this loop runs it next.
+ */
+void whorl__sched_wake_polled(struct whorl__loop *loop, const struct whorl__poll_result *result)
+{
+    unsigned free_tasks = 0;
+    for (unsigned i = 0; i < result->woken_count; i++) {
+        struct whorl_task *const task = take_parked(loop->runtime, result->woken[i]);
+        if (task != NULL) {
+            free_tasks += !stays_home(task);
+            whorl__sched_requeue(loop, task);
+        }
+    }
+    if (free_tasks > 1) {
+        whorl__idle_notify(loop, loop->runtime);
+    }
+}

@@ -1,0 +1,343 @@
+/*
+ * worker.c - a loop's thread: one turn after another until the runtime stops.
+ *
+ *   turn:  run ready tasks, up to the budget
+ *          fire due timers
+ *          take the inbox
+ *          ask the poller, if that was long ago
+ *          serve stuck loops
+ *          nothing ran: search, then sleep in the poller
+ *
+ * Owns:       loop->current, action, budget.
+ * Threads:    the loop's own.
+ * Invariant:  a task is published (parked, queued) only here, after its stack was left.
+ *             The budget is what took about TURN_NS lately: so a socket waits about that long for
+ *             its loop to look, however long tasks run.
+ */
+#include "sched/sched.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+
+#define TURN_NS         (100 * WHORL_MICROSECOND)
+#define POLL_NS         (50 * WHORL_MICROSECOND)
+#define BUDGET_MAX      64
+#define SHARED_INTERVAL 61
+
+/* ---- one task ---- */
+
+static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (task->loop != loop) {
+        if (task->fiber != NULL) {
+            whorl__count(&loop->stats.migrations, 1);
+        }
+        task->loop = loop;
+    }
+    whorl__count(&loop->stats.runs, 1);
+    whorl__store_relaxed_ptr(&loop->current, task); /* relaxed: for the monitor, a sample */
+    whorl__fiber_switch(&loop->host, task->fiber);
+    whorl__store_relaxed_ptr(&loop->current, NULL); /* relaxed: as above */
+}
+
+/* The count comes last: when all begun tasks are counted as ended, nobody touches them any more. */
+static void end_task(struct whorl__loop *loop, struct whorl_task *task)
+{
+    struct whorl__runtime *const runtime = loop->runtime;
+    whorl__sched_drop(task);
+    whorl__store_release_u64(&loop->stats.ended, loop->stats.ended + 1); /* pairs E1, runtime.c */
+    /* relaxed: a miss delays the end of the runtime by one look (runtime.c), and needs no fence */
+    if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&runtime->ending))) {
+        (void)whorl__add_u32(&runtime->ended_word, 1);
+        (void)whorl__os->futex_wake(&runtime->ended_word, 1);
+    }
+}
+
+static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
+{
+    switch (loop->action) {
+    case WHORL__ACTION_PARK:
+        if (!whorl__state_park_commit(&task->word)) {
+            whorl__sched_requeue(loop, task); /* woken or cancelled before it had left */
+        }
+        break;
+    case WHORL__ACTION_YIELD:
+        whorl__sched_requeue(loop, task);
+        break;
+    case WHORL__ACTION_END:
+        whorl__fibers_put(&loop->fibers, task->fiber);
+        end_task(loop, task);
+        break;
+    }
+}
+
+static bool give_stack(struct whorl__loop *loop, struct whorl_task *task)
+{
+    const size_t bytes = task->stack_bytes != 0 ? task->stack_bytes : loop->runtime->stack_bytes;
+    if (WHORL_UNLIKELY(whorl__fibers_get(&loop->fibers, bytes, &task->fiber) != 0)) {
+        return false;
+    }
+    task->fiber->user = task;
+    return true;
+}
+
+static void run_task(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (task->fiber == NULL && !give_stack(loop, task)) {
+        task->loop = loop;
+        loop->runtime->abandon(task, -ENOMEM);
+        end_task(loop, task);
+        return;
+    }
+    enter_task(loop, task);
+    leave_task(loop, task);
+    if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&loop->stuck))) { /* relaxed: rescue.c, C1 */
+        whorl__rescue_unstuck(loop);
+    }
+}
+
+/* ---- what runs next ---- */
+
+static struct whorl_task *take_bound(struct whorl__loop *loop)
+{
+    struct whorl__fifo_node *const node = whorl__fifo_pop(&loop->bound);
+    return node == NULL ? NULL : whorl__task_of_ready(node);
+}
+
+static struct whorl_task *take_hot(struct whorl__loop *loop)
+{
+    if (whorl__load_relaxed_ptr(&loop->hot) == NULL) { /* relaxed: the swap decides */
+        return NULL;
+    }
+    return whorl__swap_ptr(&loop->hot, NULL);
+}
+
+/* Hot first, but not for ever; now and then the shared queue; else bound and ring by turns. */
+static struct whorl_task *take_next(struct whorl__loop *loop)
+{
+    struct whorl_task *task = NULL;
+    const uint64_t run = loop->stats.runs;
+    if (run % SHARED_INTERVAL == 0) {
+        task = whorl__sched_take_shared(loop);
+    }
+    if (task == NULL && loop->hot_in_a_row < WHORL__HOT_IN_A_ROW) {
+        task = take_hot(loop);
+        loop->hot_in_a_row = task != NULL ? loop->hot_in_a_row + 1 : 0;
+        if (task != NULL) {
+            return task;
+        }
+    }
+    loop->hot_in_a_row = 0;
+    if (task == NULL && run % 2 == 0) {
+        task = take_bound(loop);
+    }
+    if (task == NULL) {
+        task = whorl__runqueue_take(&loop->queue);
+    }
+    if (task == NULL) {
+        task = take_bound(loop);
+    }
+    return task != NULL ? task : take_hot(loop);
+}
+
+/* ---- the phases of a turn ---- */
+
+/* Strict order: exactly what is ready now; what becomes ready meanwhile waits for the next turn. */
+static unsigned run_batch(struct whorl__loop *loop)
+{
+    const size_t ready = loop->bound.count;
+    const unsigned batch = ready < loop->budget ? (unsigned)ready : loop->budget;
+    for (unsigned i = 0; i < batch; i++) {
+        run_task(loop, take_bound(loop));
+    }
+    return batch;
+}
+
+static unsigned run_ready(struct whorl__loop *loop)
+{
+    if (loop->strict) {
+        return run_batch(loop);
+    }
+    unsigned ran = 0;
+    struct whorl_task *task;
+    while (ran < loop->budget && (task = take_next(loop)) != NULL) {
+        run_task(loop, task);
+        ran++;
+    }
+    return ran;
+}
+
+/* The next turn's budget: TURN_NS worth of tasks of the length they just had. */
+static void adapt_budget(struct whorl__loop *loop, unsigned ran, int64_t took_ns)
+{
+    if (ran == 0) {
+        return;
+    }
+    const int64_t each_ns = took_ns / ran + 1;
+    const int64_t fit = TURN_NS / each_ns;
+    const unsigned target = fit < 1 ? 1 : fit > BUDGET_MAX ? BUDGET_MAX : (unsigned)fit;
+    loop->budget = target < loop->budget ? target : (loop->budget * 3 + target + 3) / 4;
+}
+
+static void fire_timers(struct whorl__loop *loop, int64_t now_ns)
+{
+    if (whorl__timers_next(&loop->timers) <= now_ns) {
+        whorl__count(&loop->stats.timers,
+                     whorl__timers_fire(&loop->timers, loop->runtime, now_ns));
+    }
+}
+
+static void take_polled(struct whorl__loop *loop)
+{
+    loop->polled_ns = whorl__os->now_ns();
+    whorl__count(&loop->stats.polls, 1);
+    whorl__count(&loop->stats.events, loop->poll_result.event_count);
+    whorl__sched_wake_polled(loop, &loop->poll_result);
+}
+
+static void look_into_poller(struct whorl__loop *loop)
+{
+    whorl__poller_poll(&loop->poller, 0, &loop->poll_result);
+    take_polled(loop);
+}
+
+static int64_t sleep_time(const struct whorl__loop *loop)
+{
+    const int64_t own_ns = whorl__timers_next(&loop->timers);
+    const int64_t watched_ns = whorl__rescue_next_deadline(loop);
+    const int64_t next_ns = own_ns < watched_ns ? own_ns : watched_ns;
+    if (next_ns == WHORL_NEVER) {
+        return -1;
+    }
+    const int64_t now_ns = whorl__os->now_ns();
+    return next_ns > now_ns ? next_ns - now_ns : 0;
+}
+
+static void sleep_in_poller(struct whorl__loop *loop)
+{
+    if (!whorl__idle_sleep_begin(loop)) {
+        whorl__idle_sleep_end(loop);
+        return;
+    }
+    whorl__count(&loop->stats.sleeps, 1);
+    whorl__poller_poll(&loop->poller, sleep_time(loop), &loop->poll_result);
+    whorl__idle_sleep_end(loop);
+    whorl__monitor_nudge(loop->runtime);
+    take_polled(loop);
+    fire_timers(loop, loop->polled_ns);
+}
+
+/* Found: the loop searches no longer; if it was the last one to, the next is woken. */
+static void run_found(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (loop->searching) {
+        loop->searching = false;
+        if (whorl__idle_search_end(loop->runtime)) {
+            whorl__idle_notify(loop, loop->runtime);
+        }
+    }
+    run_task(loop, task);
+}
+
+static struct whorl_task *search(struct whorl__loop *loop)
+{
+    if (!loop->runtime->stealing) {
+        return NULL;
+    }
+    if (!loop->searching) {
+        loop->searching = whorl__idle_search_begin(loop->runtime);
+    }
+    return loop->searching ? whorl__steal(loop) : whorl__sched_take_shared(loop);
+}
+
+/* Work of its own turned up while it searched. */
+static void stop_searching(struct whorl__loop *loop)
+{
+    if (loop->searching) {
+        loop->searching = false;
+        if (whorl__idle_search_end(loop->runtime) && whorl__steal_something_there(loop)) {
+            whorl__idle_notify(loop, loop->runtime);
+        }
+    }
+}
+
+static void find_work_or_sleep(struct whorl__loop *loop)
+{
+    struct whorl_task *const task = search(loop);
+    if (task != NULL) {
+        run_found(loop, task);
+    } else {
+        sleep_in_poller(loop);
+    }
+}
+
+static bool has_ready(const struct whorl__loop *loop)
+{
+    /* relaxed: its own store, or a thief's */
+    return !whorl__fifo_is_empty(&loop->bound) || whorl__load_relaxed_ptr(&loop->hot) != NULL ||
+           whorl__runqueue_length(&loop->queue) > 0;
+}
+
+static void turn(struct whorl__loop *loop, int64_t *now_ns)
+{
+    const unsigned ran = run_ready(loop);
+    const int64_t start_ns = *now_ns;
+    *now_ns = whorl__os->now_ns();
+    adapt_budget(loop, ran, *now_ns - start_ns);
+    if (ran > 0) {
+        stop_searching(loop);
+    }
+    fire_timers(loop, *now_ns);
+    (void)whorl__loop_take_inbox(loop);
+    whorl__rescue_serve(loop);
+    if (!has_ready(loop)) {
+        find_work_or_sleep(loop);
+        *now_ns = whorl__os->now_ns();
+    } else if (*now_ns - loop->polled_ns >= POLL_NS) {
+        look_into_poller(loop);
+        *now_ns = loop->polled_ns;
+    }
+}
+
+/* ---- the thread ---- */
+
+void *whorl__worker_main(void *arg)
+{
+    struct whorl__loop *const loop = arg;
+    whorl__tls_set_worker((struct whorl__worker *)loop);
+    whorl__fiber_init_host(&loop->host);
+    int64_t now_ns = whorl__os->now_ns();
+    while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs the store that stops */
+        turn(loop, &now_ns);
+    }
+    whorl__fiber_fini_host(&loop->host);
+    whorl__tls_set_worker(NULL);
+    return NULL;
+}
+
+/* ---- the end of a task's memory ---- */
+
+static WHORL_COLD void free_slot_remote(struct whorl_task *task)
+{
+    struct whorl__runtime *const runtime = task->runtime;
+    if (whorl__slots_give_remote(&runtime->slots, task)) {
+        whorl__os->free(runtime);
+    }
+}
+
+void whorl__sched_drop(struct whorl_task *task)
+{
+    /* acquire: alone, and all that the others did before they let go is seen */
+    if (whorl__load_acquire_u32(&task->future.references) != 1 &&
+        whorl__add_u32(&task->future.references, (uint32_t)-1) != 1) {
+        return;
+    }
+    whorl__state_free(&task->word);
+    struct whorl__loop *const here = whorl__loop_current();
+    if (here != NULL && here->runtime == task->runtime) {
+        whorl__slots_give(&task->runtime->slots, &here->slots, task);
+    } else {
+        free_slot_remote(task);
+    }
+}

@@ -1,0 +1,174 @@
+/*
+ * slots.c - taking and giving back task slots, a magazine at a time.
+ *
+ * Owns:       see slots.h.
+ * Invariant:  a magazine is a chain of WHORL__MAGAZINE slots linked by next_free; its first slot's
+ *             next_magazine links it to the others.
+ */
+#include "state/slots.h"
+
+#include "sys/os.h"
+
+#include <string.h>
+
+#define CHUNK_BYTES (WHORL__CHUNK_SLOTS * sizeof(struct whorl_task))
+#define TABLE_BYTES (WHORL__CHUNKS_MAX * sizeof(void *))
+
+WHORL_STATIC(WHORL__CHUNK_SLOTS == WHORL__MAGAZINE, "a new chunk is one magazine");
+
+int whorl__slots_init(struct whorl__slots *slots)
+{
+    *slots = (struct whorl__slots){0};
+    void *table;
+    const int error = whorl__os->map(TABLE_BYTES, &table);
+    if (error == 0) {
+        slots->chunks = table;
+    }
+    return error;
+}
+
+static void free_chunks(struct whorl__slots *slots)
+{
+    for (uint32_t i = 0; i < slots->chunk_count; i++) {
+        whorl__os->unmap(slots->chunks[i], CHUNK_BYTES);
+    }
+    whorl__os->unmap(slots->chunks, TABLE_BYTES);
+}
+
+static uint32_t count_referred(struct whorl__slots *slots)
+{
+    uint32_t referred = 0;
+    for (uint32_t i = 0; i < whorl__slots_count(slots); i++) {
+        const uint64_t word = whorl__load_acquire_u64(&whorl__slot_at(slots, i)->word);
+        WHORL_ASSERT(whorl__state_phase(word) == WHORL__FREE ||
+                     whorl__state_phase(word) == WHORL__DONE);
+        referred += whorl__state_phase(word) != WHORL__FREE;
+    }
+    return referred;
+}
+
+bool whorl__slots_close(struct whorl__slots *slots)
+{
+    whorl__spin_lock(&slots->lock);
+    slots->closed = true;
+    slots->zombies = count_referred(slots);
+    const bool empty = slots->zombies == 0;
+    whorl__spin_unlock(&slots->lock);
+    if (empty) {
+        free_chunks(slots);
+    }
+    return empty;
+}
+
+/* A chunk just mapped is zero: FREE slots of epoch 0. Returns it as one magazine. */
+static struct whorl_task *new_chunk_locked(struct whorl__slots *slots)
+{
+    const uint32_t number = slots->chunk_count;
+    void *memory;
+    if (number == WHORL__CHUNKS_MAX || whorl__os->map(CHUNK_BYTES, &memory) != 0) {
+        return NULL;
+    }
+    struct whorl_task *const chunk = memory;
+    for (uint32_t i = 0; i < WHORL__CHUNK_SLOTS; i++) {
+        chunk[i].index = number * WHORL__CHUNK_SLOTS + i;
+        chunk[i].next_free = i + 1 < WHORL__CHUNK_SLOTS ? &chunk[i + 1] : NULL;
+    }
+    whorl__store_release_ptr(&slots->chunks[number], chunk); /* release, pairs L1 */
+    whorl__store_release_u32(&slots->chunk_count, number + 1); /* release, pairs L1 */
+    return chunk;
+}
+
+static struct whorl_task *take_magazine(struct whorl__slots *slots)
+{
+    whorl__spin_lock(&slots->lock);
+    struct whorl_task *magazine = slots->magazines;
+    if (magazine != NULL) {
+        slots->magazines = magazine->next_magazine;
+    } else {
+        magazine = new_chunk_locked(slots);
+    }
+    whorl__spin_unlock(&slots->lock);
+    return magazine;
+}
+
+static WHORL_COLD bool refill(struct whorl__slots *slots, struct whorl__slot_cache *cache)
+{
+    if (cache->spare != NULL) {
+        cache->current = cache->spare;
+        cache->spare = NULL;
+    } else {
+        cache->current = take_magazine(slots);
+    }
+    cache->current_count = cache->current != NULL ? WHORL__MAGAZINE : 0;
+    return cache->current != NULL;
+}
+
+struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__slot_cache *cache)
+{
+    if (WHORL_UNLIKELY(cache->current == NULL) && !refill(slots, cache)) {
+        return NULL;
+    }
+    struct whorl_task *const task = cache->current;
+    cache->current = task->next_free;
+    cache->current_count--;
+    return task;
+}
+
+static WHORL_COLD void store_full_magazine(struct whorl__slots *slots,
+                                           struct whorl__slot_cache *cache)
+{
+    struct whorl_task *const surplus = cache->spare;
+    cache->spare = cache->current;
+    cache->current = NULL;
+    cache->current_count = 0;
+    if (surplus != NULL) {
+        whorl__spin_lock(&slots->lock);
+        surplus->next_magazine = slots->magazines;
+        slots->magazines = surplus;
+        whorl__spin_unlock(&slots->lock);
+    }
+}
+
+void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cache,
+                       struct whorl_task *task)
+{
+    if (WHORL_UNLIKELY(cache->current_count == WHORL__MAGAZINE)) {
+        store_full_magazine(slots, cache);
+    }
+    task->next_free = cache->current;
+    cache->current = task;
+    cache->current_count++;
+}
+
+/* Foreign threads are rare: theirs are single slots under the lock; a magazine is opened for them. */
+struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots)
+{
+    whorl__spin_lock(&slots->lock);
+    if (slots->foreign == NULL && !slots->closed) {
+        slots->foreign = slots->magazines;
+        if (slots->foreign != NULL) {
+            slots->magazines = slots->foreign->next_magazine;
+        } else {
+            slots->foreign = new_chunk_locked(slots);
+        }
+    }
+    struct whorl_task *const task = slots->foreign;
+    if (task != NULL) {
+        slots->foreign = task->next_free;
+    }
+    whorl__spin_unlock(&slots->lock);
+    return task;
+}
+
+bool whorl__slots_give_remote(struct whorl__slots *slots, struct whorl_task *task)
+{
+    whorl__spin_lock(&slots->lock);
+    task->next_free = slots->foreign;
+    slots->foreign = task;
+    const bool last = slots->closed && --slots->zombies == 0;
+    whorl__spin_unlock(&slots->lock);
+    if (last) {
+        free_chunks(slots);
+    }
+    return last;
+}

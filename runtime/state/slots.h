@@ -1,0 +1,73 @@
+/*
+ * slots.h - where tasks live: type-stable slots in chunks, which are also the registry of all tasks.
+ *
+ * Owns:       the chunks of one runtime; struct whorl__slot_cache, a loop's free slots.
+ * Threads:    a cache by its loop's thread; the rest by anyone, under the lock slots.
+ * Invariant:  a slot once made is a task's for as long as the runtime lives. chunks[i] is set once.
+ * Pairs:      L1  new chunk: fill, store chunks[i] (release) - slot_at: load chunks[i] (acquire)
+ * Not chosen: malloc. A handle may be looked up long after its task is gone, and a free list that
+ *             hands out what was used last keeps the slot in the cache.
+ */
+#ifndef WHORL_STATE_SLOTS_H
+#define WHORL_STATE_SLOTS_H
+
+#include "state/task.h"
+
+#define WHORL__CHUNK_SLOTS 1024
+#define WHORL__CHUNKS_MAX  (WHORL__TASKS_MAX / WHORL__CHUNK_SLOTS)
+#define WHORL__MAGAZINE    1024
+
+struct whorl__slots {
+    struct whorl__spinlock lock;   /* slots */
+    uint32_t chunk_count;          /* A: M(slots) to raise */
+    struct whorl_task *magazines;  /* M(slots): full ones, linked by next_magazine */
+    struct whorl_task *foreign;    /* M(slots): freed one by one by foreign threads */
+    bool closed;                   /* M(slots): the runtime is gone but for these slots */
+    uint32_t zombies;              /* M(slots): slots somebody still refers to after closing */
+    void **chunks;                 /* C: WHORL__CHUNKS_MAX of them; A each */
+};
+
+/* Two stacks of free slots: take and give touch `current` only, and move whole magazines. */
+struct whorl__slot_cache {
+    struct whorl_task *current; /* L */
+    struct whorl_task *spare;   /* L: full or NULL */
+    uint32_t current_count;     /* L */
+};
+
+WHORL_MUST_USE int whorl__slots_init(struct whorl__slots *slots);
+
+/* Frees the chunks, or leaves that to the last whorl__slots_give_remote if tasks are still referred
+ * to. Returns true when the memory that holds `slots` may be freed now. */
+bool whorl__slots_close(struct whorl__slots *slots);
+
+/* A FREE slot; NULL: out of memory, or WHORL__TASKS_MAX tasks. */
+struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__slot_cache *cache);
+void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cache,
+                       struct whorl_task *task);
+
+/* From a thread without a cache. give: true when it was the last zombie of a closed runtime, whose
+ * memory the caller then frees. */
+struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots);
+WHORL_MUST_USE bool whorl__slots_give_remote(struct whorl__slots *slots, struct whorl_task *task);
+
+/* Every slot ever made, for index < whorl__slots_count. */
+static inline uint32_t whorl__slots_count(struct whorl__slots *slots)
+{
+    return whorl__load_acquire_u32(&slots->chunk_count) * WHORL__CHUNK_SLOTS; /* pairs L1 */
+}
+
+static inline struct whorl_task *whorl__slot_at(struct whorl__slots *slots, uint32_t index)
+{
+    /* acquire, pairs L1 */
+    struct whorl_task *const chunk =
+        whorl__load_acquire_ptr(&slots->chunks[index / WHORL__CHUNK_SLOTS]);
+    return &chunk[index % WHORL__CHUNK_SLOTS];
+}
+
+static inline struct whorl_task *whorl__handle_task(struct whorl__slots *slots,
+                                                    whorl__handle handle)
+{
+    return whorl__slot_at(slots, (uint32_t)(handle >> 32));
+}
+
+#endif

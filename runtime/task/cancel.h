@@ -1,0 +1,51 @@
+/*
+ * cancel.h - requests to end: made by anyone, delivered at the task's next wait, tagged by scope.
+ *
+ * Owns:       task->requests, request_seq, delivered_seq, undelivered, awaited, scopes; the CANCEL
+ *             bit of the task's word.
+ * Threads:    requests from any; the rest by the task itself. All under the task's lock, which is
+ *             never held while another task's or a future's lock is taken.
+ */
+#ifndef WHORL_TASK_CANCEL_H
+#define WHORL_TASK_CANCEL_H
+
+#include "sched/sched.h"
+
+/* An open timeout; lies in the caller's struct whorl_timeout. */
+struct whorl__scope {
+    struct whorl__scope *outer;   /* M(task) */
+    struct whorl_task *task;      /* C */
+    uint64_t serial;              /* C: never the same twice in a runtime */
+    uint32_t request_seq;         /* M(task): of the request it made; 0 = none */
+    int baseline;                 /* C: requests there were when it was entered */
+    int64_t deadline_ns;          /* the task's, or whoever reschedules */
+    bool armed;                   /* as deadline_ns */
+    bool expired;                 /* M(task) */
+    struct whorl__timer timer;
+};
+
+/* The user asks. False: the task was done. */
+bool whorl__cancel_request(struct whorl_task *task, const char *message);
+
+/* A scope's time is over. Does nothing if the task has left it. */
+void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial);
+
+/* The running task looks whether a request is pending, and takes it. True: it is delivered now. */
+WHORL_MUST_USE bool whorl__cancel_take(struct whorl_task *task);
+
+/*
+ * The running task is about to await a future: from now until await_end a request goes to that
+ * future in its place. A request that is pending goes there now.
+ */
+void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future);
+void whorl__cancel_await_end(struct whorl_task *task);
+
+/* The running task enters and leaves a scope. leave: true if the scope's cancel, and nobody else's,
+ * was delivered inside. */
+void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope);
+bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope);
+
+/* At the end of the runtime: as request, once a task. */
+void whorl__cancel_for_shutdown(struct whorl_task *task);
+
+#endif

@@ -1,0 +1,405 @@
+/*
+ * future.c - completing once, waiting, waking those who wait.
+ *
+ * The word: LOCKED (the lock), WAITERS (the list is not empty), DONE and CANCELLED (how it ended).
+ *
+ *   0 --wait--> WAITERS --complete--> DONE
+ *   +---------------complete--------> DONE [| CANCELLED]
+ *
+ * Who completes holds the lock, writes the result, takes every waiter off the list, claims the
+ * waiting tasks (PARKED to LIVE), and stores DONE, which is the unlock. Only then are the claimed
+ * tasks queued: by then their waiters, which lie on their stacks, are not looked at any more.
+ *
+ *   losing order                              ours
+ *   completer: unlocks, then walks the list   completer: claims under the lock
+ *   task:      is cancelled, takes its        task:      is cancelled; takes the lock, finds its
+ *              waiter off, returns                       waiter gone, and DONE
+ *   completer: reads a dead stack             completer: queues it, knowing only the task
+ *
+ * A task that wakes for another reason takes its waiter off under the lock, or sees DONE: after
+ * DONE nobody touches a waiter of task or thread kind.
+ *
+ * A task that completes itself is alone: if nobody waits, one cas from 0 to DONE is all.
+ *
+ * Threads:    any.
+ * Pairs:      F1  complete: word := DONE (release) - is_done (acquire): value, error, message.
+ */
+#include "task/future.h"
+
+#include "task/cancel.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#define LOCKED    WHORL__FUTURE_LOCKED
+#define WAITERS   WHORL__FUTURE_WAITERS
+#define DONE      WHORL__FUTURE_DONE
+#define CANCELLED WHORL__FUTURE_CANCELLED
+
+/* ---- the lock in the word ---- */
+
+static WHORL_COLD void wait_a_little(unsigned *spins)
+{
+    if (++*spins % 64 == 0) {
+        sched_yield(); /* the holder may have been preempted */
+    } else {
+        whorl__pause();
+    }
+}
+
+/* Returns the word as it was, without LOCKED. */
+static uint32_t lock(struct whorl_future *future)
+{
+    unsigned spins = 0;
+    for (;;) {
+        const uint32_t old = whorl__load_relaxed_u32(&future->word); /* relaxed: the cas checks it */
+        if (!(old & LOCKED) && whorl__cas_u32(&future->word, old, old | LOCKED)) {
+            return old;
+        }
+        wait_a_little(&spins);
+    }
+}
+
+static void unlock(struct whorl_future *future, uint32_t word)
+{
+    WHORL_ASSERT(!(word & LOCKED));
+    whorl__store_release_u32(&future->word, word); /* release, pairs lock and F1 */
+}
+
+/* ---- waiters ---- */
+
+/* False: the future is done. */
+static bool add_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
+{
+    const uint32_t word = lock(future);
+    if (word & DONE) {
+        unlock(future, word);
+        return false;
+    }
+    if (!(word & WAITERS)) {
+        whorl__list_init(&future->waiters);
+    }
+    whorl__list_push_back(&future->waiters, &waiter->link);
+    unlock(future, word | WAITERS);
+    return true;
+}
+
+/* Takes a waiter off unless the future is done, in which case it is off already. */
+static void remove_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
+{
+    if (whorl__future_is_done(future)) {
+        return;
+    }
+    const uint32_t word = lock(future);
+    if (!(word & DONE)) {
+        whorl__list_remove(&waiter->link);
+    }
+    const bool none = (word & WAITERS) && !(word & DONE) && whorl__list_is_empty(&future->waiters);
+    unlock(future, none ? word & ~WAITERS : word);
+}
+
+bool whorl__future_call_when_done(struct whorl_future *future, struct whorl__waiter *waiter)
+{
+    waiter->kind = WHORL__WAITER_CALLBACK;
+    return add_waiter(future, waiter);
+}
+
+/* ---- completing ---- */
+
+/* Whom to tell once the lock is gone. */
+struct told {
+    struct whorl__fifo tasks;
+    struct whorl__waiter *callbacks; /* linked by next_fired, in order */
+    struct whorl__waiter **callbacks_end;
+};
+
+static void claim_task(struct whorl__waiter *waiter, struct told *told)
+{
+    struct whorl_task *const task = waiter->task;
+    const uint32_t epoch = whorl__handle_epoch(waiter->handle);
+    if (whorl__state_wake(&task->word, epoch) == WHORL__WAKE_TAKEN) {
+        whorl__fifo_push(&told->tasks, &task->ready);
+    }
+}
+
+static void claim_locked(struct whorl_future *future, struct told *told)
+{
+    struct whorl__list *link;
+    while ((link = whorl__list_pop_front(&future->waiters)) != NULL) {
+        struct whorl__waiter *const waiter =
+            whorl_container_of(link, struct whorl__waiter, link);
+        switch (waiter->kind) {
+        case WHORL__WAITER_TASK:
+            claim_task(waiter, told);
+            break;
+        case WHORL__WAITER_THREAD: /* it takes the lock before it goes */
+            whorl__store_release_u32(&waiter->thread_word, 1);
+            (void)whorl__os->futex_wake(&waiter->thread_word, 1);
+            break;
+        case WHORL__WAITER_CALLBACK:
+            waiter->next_fired = NULL;
+            *told->callbacks_end = waiter;
+            told->callbacks_end = &waiter->next_fired;
+            break;
+        }
+    }
+}
+
+/* One task alone runs next, beside the one that completed; several queue up in their order. */
+static void tell(struct told *told)
+{
+    const bool alone = told->tasks.count == 1;
+    struct whorl__fifo_node *node;
+    while ((node = whorl__fifo_pop(&told->tasks)) != NULL) {
+        struct whorl_task *const task = whorl__task_of_ready(node);
+        if (alone) {
+            whorl__sched_submit(task);
+        } else {
+            whorl__sched_submit_new(task);
+        }
+    }
+    while (told->callbacks != NULL) {
+        struct whorl__waiter *const waiter = told->callbacks;
+        told->callbacks = waiter->next_fired;
+        waiter->callback(waiter);
+    }
+}
+
+static void write_outcome(struct whorl_future *future, const struct whorl__outcome *outcome)
+{
+    future->error = outcome->error;
+    future->value = outcome->value;
+    future->message = outcome->message;
+}
+
+bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome)
+{
+    const uint32_t ended = DONE | (outcome->cancelled ? CANCELLED : 0);
+    if (future->kind == WHORL__FUTURE_TASK) { /* nobody else completes it */
+        write_outcome(future, outcome);
+        if (whorl__cas_u32(&future->word, 0, ended)) { /* release half, pairs F1 */
+            return true;
+        }
+    }
+    struct told told = {.callbacks_end = &told.callbacks};
+    const uint32_t word = lock(future);
+    if (word & DONE) {
+        unlock(future, word);
+        return false;
+    }
+    write_outcome(future, outcome);
+    if (word & WAITERS) {
+        claim_locked(future, &told);
+    }
+    unlock(future, ended); /* pairs F1 */
+    tell(&told);
+    return true;
+}
+
+/* ---- waiting ---- */
+
+static int take_result(struct whorl_future *future, void **ret_value)
+{
+    if (future->error == 0 && ret_value != NULL) {
+        *ret_value = future->value;
+    }
+    return future->error;
+}
+
+/* The task's way of waiting. awaits: cancelling the task cancels the future. */
+static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bool awaits,
+                        int64_t deadline_ns, void **ret_value)
+{
+    struct whorl__waiter waiter = {.kind = WHORL__WAITER_TASK, .task = task};
+    struct whorl__timer timer;
+    const bool timed = deadline_ns != WHORL_NEVER;
+    waiter.handle = whorl__park_begin(task);
+    if (timed) {
+        const int error = whorl__park_timer(task, &timer, waiter.handle, deadline_ns);
+        if (error != 0) {
+            return error;
+        }
+    }
+    if (awaits) {
+        whorl__cancel_await_begin(task, future);
+    }
+    if (add_waiter(future, &waiter)) {
+        whorl__park(task, WHORL__PARK_FUTURE);
+        remove_waiter(future, &waiter);
+    }
+    if (awaits) {
+        whorl__cancel_await_end(task);
+    }
+    if (timed) {
+        (void)whorl__timer_disarm(&timer);
+    }
+    if (whorl__cancel_take(task)) {
+        return -ECANCELED;
+    }
+    if (!whorl__future_is_done(future)) {
+        return -ETIMEDOUT;
+    }
+    if (awaits && future->error == -ECANCELED) {
+        task->delivered_message = future->message;
+    }
+    return take_result(future, ret_value);
+}
+
+/* A plain thread's: it blocks. */
+static int wait_in_thread(struct whorl_future *future, int64_t deadline_ns, void **ret_value)
+{
+    struct whorl__waiter waiter = {.kind = WHORL__WAITER_THREAD};
+    bool late = false;
+    if (add_waiter(future, &waiter)) {
+        /* acquire, pairs the release in claim_locked */
+        while (!late && whorl__load_acquire_u32(&waiter.thread_word) == 0) {
+            late = whorl__os->futex_wait(&waiter.thread_word, 0, deadline_ns) == -ETIMEDOUT;
+        }
+        /* Either it is off the list here, or the completer is done with it: both need the lock. */
+        const uint32_t word = lock(future);
+        if (!(word & DONE)) {
+            whorl__list_remove(&waiter.link);
+        }
+        unlock(future, word);
+    }
+    return whorl__future_is_done(future) ? take_result(future, ret_value) : -ETIMEDOUT;
+}
+
+static int wait_for_future(struct whorl_future *future, bool awaits, int64_t deadline_ns,
+                           void **ret_value)
+{
+    if (whorl__future_is_done(future)) {
+        struct whorl_task *const self = whorl__task_current();
+        if (awaits && self != NULL && future->error == -ECANCELED) {
+            self->delivered_message = future->message;
+        }
+        return take_result(future, ret_value);
+    }
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return whorl__loop_current() != NULL ? -EPERM
+                                             : wait_in_thread(future, deadline_ns, ret_value);
+    }
+    if (future == &task->future) {
+        return -EDEADLK;
+    }
+    return wait_in_task(task, future, awaits, deadline_ns, ret_value);
+}
+
+/* ---- public ---- */
+
+void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,
+                        uint32_t references)
+{
+    whorl__store_relaxed_u32(&future->word, 0); /* relaxed: not shared yet */
+    whorl__store_relaxed_u32(&future->references, references); /* relaxed: as above */
+    future->error = 0;
+    future->value = NULL;
+    future->message = NULL;
+    future->kind = kind;
+}
+
+int whorl_future_new(struct whorl_future **ret_future)
+{
+    struct whorl_future *const future = whorl__os->alloc(sizeof *future);
+    if (future == NULL) {
+        return -ENOMEM;
+    }
+    whorl__future_init(future, WHORL__FUTURE_PLAIN, 1);
+    *ret_future = future;
+    return 0;
+}
+
+struct whorl_future *whorl_future_ref(struct whorl_future *future)
+{
+    (void)whorl__add_u32(&future->references, 1);
+    return future;
+}
+
+void whorl_future_unref(struct whorl_future *future)
+{
+    if (future == NULL) {
+        return;
+    }
+    if (future->kind == WHORL__FUTURE_TASK) {
+        whorl__sched_drop(whorl__task_of_future(future));
+        return;
+    }
+    if (whorl__add_u32(&future->references, (uint32_t)-1) != 1) {
+        return;
+    }
+    if (future->kind == WHORL__FUTURE_GATHER) {
+        whorl__gather_free(future);
+    } else {
+        whorl__os->free(future);
+    }
+}
+
+static int complete_plain(struct whorl_future *future, const struct whorl__outcome *outcome)
+{
+    if (future->kind != WHORL__FUTURE_PLAIN) {
+        return -EPERM;
+    }
+    return whorl__future_complete(future, outcome) ? 0 : -EALREADY;
+}
+
+int whorl_future_set_result(struct whorl_future *future, void *value)
+{
+    return complete_plain(future, &(struct whorl__outcome){.value = value});
+}
+
+int whorl_future_set_error(struct whorl_future *future, int error)
+{
+    return error >= 0 ? -EINVAL : complete_plain(future, &(struct whorl__outcome){.error = error});
+}
+
+bool whorl__future_cancel_plain(struct whorl_future *future, const char *message)
+{
+    if (future->kind == WHORL__FUTURE_GATHER) {
+        return whorl__gather_cancel(future, message);
+    }
+    return whorl__future_complete(
+        future,
+        &(struct whorl__outcome){.error = -ECANCELED, .cancelled = true, .message = message});
+}
+
+bool whorl_future_cancel(struct whorl_future *future, const char *message)
+{
+    return future->kind == WHORL__FUTURE_TASK
+               ? whorl__cancel_request(whorl__task_of_future(future), message)
+               : whorl__future_cancel_plain(future, message);
+}
+
+int whorl_future_await(struct whorl_future *future, void **ret_value)
+{
+    return wait_for_future(future, true, WHORL_NEVER, ret_value);
+}
+
+int whorl_future_join(struct whorl_future *future, int64_t deadline_ns, void **ret_value)
+{
+    return wait_for_future(future, false, deadline_ns, ret_value);
+}
+
+int whorl_future_result(struct whorl_future *future, void **ret_value)
+{
+    return whorl__future_is_done(future) ? take_result(future, ret_value) : -EAGAIN;
+}
+
+bool whorl_future_done(struct whorl_future *future)
+{
+    return whorl__future_is_done(future);
+}
+
+bool whorl_future_cancelled(struct whorl_future *future)
+{
+    /* acquire, pairs F1 */
+    return (whorl__load_acquire_u32(&future->word) & CANCELLED) != 0;
+}
+
+const char *whorl_future_cancel_message(struct whorl_future *future)
+{
+    return whorl__future_is_done(future) ? future->message : NULL;
+}

@@ -1,0 +1,42 @@
+/*
+ * future.h - what the files of this folder need of futures beyond the public calls.
+ */
+#ifndef WHORL_TASK_FUTURE_H
+#define WHORL_TASK_FUTURE_H
+
+#include "state/task.h"
+
+/* How a future ends. */
+struct whorl__outcome {
+    int error;
+    void *value;
+    bool cancelled;
+    const char *message;
+};
+
+/* Memory that is not shared yet becomes a pending future. */
+void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,
+                        uint32_t references);
+
+/* Completes any kind of future; wakes or calls everybody who waits. False: it was done. */
+bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome);
+
+/* Cancels a plain future or a gather; what whorl_future_cancel does for those. */
+bool whorl__future_cancel_plain(struct whorl_future *future, const char *message);
+
+/* gather.c */
+bool whorl__gather_cancel(struct whorl_future *gather, const char *message);
+void whorl__gather_free(struct whorl_future *gather);
+
+static inline bool whorl__future_is_done(const struct whorl_future *future)
+{
+    /* acquire, pairs the release that completes: the result is seen */
+    return (whorl__load_acquire_u32(&future->word) & WHORL__FUTURE_DONE) != 0;
+}
+
+/* A callback waiter, registered by the one who owns its memory. False: the future is done already,
+ * and the callback will not be called. */
+WHORL_MUST_USE bool whorl__future_call_when_done(struct whorl_future *future,
+                                                 struct whorl__waiter *waiter);
+
+#endif

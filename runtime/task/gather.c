@@ -1,0 +1,185 @@
+/*
+ * gather.c - one future over many: results in the order of the children.
+ *
+ * Owns:       struct gather: the future, a waiter and a result a child, in one block.
+ * Threads:    any; children end anywhere.
+ * Invariant:  `pending` counts the children that have not reported, plus one while the gather is
+ *             being set up. Each child reports once; who brings `pending` to 0 ends the gather.
+ *             The gather holds a reference on each child until it is freed, and one on itself until
+ *             the last child has reported.
+ * Pairs:      G1  report: results[i], then pending - 1 (release half) - last: sees all (acquire half)
+ */
+#include "task/cancel.h"
+#include "task/future.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct child {
+    struct whorl__waiter waiter;
+    struct gather *gather;       /* C */
+    struct whorl_future *future; /* C: with a reference */
+};
+
+struct gather {
+    struct whorl_future future; /* first: a gather is a future */
+    size_t count;               /* C */
+    unsigned flags;             /* C */
+    uint32_t pending;           /* A: G1 */
+    uint32_t cancel_requested;  /* A: some child took a cancel that came through here */
+    void *message;              /* A: of that cancel; const char, stored before cancel_requested */
+    struct whorl_result *results; /* C; each written by its child's report */
+    struct child children[];
+};
+
+static struct gather *gather_of(struct whorl_future *future)
+{
+    WHORL_ASSERT(future->kind == WHORL__FUTURE_GATHER);
+    return whorl_container_of(future, struct gather, future);
+}
+
+static void end(struct gather *gather)
+{
+    struct whorl__outcome outcome = {.value = gather->results};
+    if (whorl__load_acquire_u32(&gather->cancel_requested)) { /* acquire, pairs gather_cancel */
+        outcome = (struct whorl__outcome){
+            .error = -ECANCELED,
+            .message = whorl__load_relaxed_ptr(&gather->message), /* relaxed: the acquire above */
+        };
+    }
+    (void)whorl__future_complete(&gather->future, &outcome);
+}
+
+/* A child is done: takes down its result; the first failure ends a gather that wants no list. */
+static void report(struct child *child)
+{
+    struct gather *const gather = child->gather;
+    const struct whorl_future *const future = child->future;
+    struct whorl_result *const result = &gather->results[child - gather->children];
+    *result = (struct whorl_result){.error = future->error,
+                                    .value = future->error == 0 ? future->value : NULL};
+    if (future->error != 0 && !(gather->flags & WHORL_GATHER_RETURN_EXCEPTIONS)) {
+        (void)whorl__future_complete(
+            &gather->future,
+            &(struct whorl__outcome){.error = future->error, .message = future->message});
+    }
+    if (whorl__add_u32(&gather->pending, (uint32_t)-1) == 1) { /* pairs G1 */
+        end(gather);
+        whorl_future_unref(&gather->future);
+    }
+}
+
+static void child_done(struct whorl__waiter *waiter)
+{
+    report(whorl_container_of(waiter, struct child, waiter));
+}
+
+static struct gather *allocate(size_t count, unsigned flags)
+{
+    if (count > UINT32_MAX / 2) {
+        return NULL;
+    }
+    const size_t head = sizeof(struct gather) + count * sizeof(struct child);
+    struct gather *const gather =
+        whorl__os->alloc(head + count * sizeof(struct whorl_result));
+    if (gather == NULL) {
+        return NULL;
+    }
+    memset(gather, 0, head);
+    whorl__future_init(&gather->future, WHORL__FUTURE_GATHER, 2);
+    gather->count = count;
+    gather->flags = flags;
+    gather->pending = (uint32_t)count + 1;
+    gather->results = (struct whorl_result *)(void *)((char *)gather + head);
+    return gather;
+}
+
+int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsigned flags,
+                       struct whorl_future **ret_gather)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (futures[i] == NULL) {
+            return -EINVAL;
+        }
+    }
+    struct gather *const gather = allocate(count, flags);
+    if (gather == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        gather->children[i].gather = gather;
+        gather->children[i].future = whorl_future_ref(futures[i]);
+        gather->children[i].waiter.callback = child_done;
+    }
+    *ret_gather = &gather->future;
+    for (size_t i = 0; i < count; i++) {
+        if (!whorl__future_call_when_done(futures[i], &gather->children[i].waiter)) {
+            report(&gather->children[i]);
+        }
+    }
+    if (whorl__add_u32(&gather->pending, (uint32_t)-1) == 1) { /* set up, and all were done; G1 */
+        end(gather);
+        whorl_future_unref(&gather->future);
+    }
+    return 0;
+}
+
+bool whorl__gather_cancel(struct whorl_future *future, const char *message)
+{
+    struct gather *const gather = gather_of(future);
+    bool any = false;
+    if (whorl__future_is_done(future)) {
+        return false;
+    }
+    /* relaxed: published by the release below */
+    whorl__store_relaxed_ptr(&gather->message, (void *)(uintptr_t)message);
+    whorl__store_release_u32(&gather->cancel_requested, 1); /* pairs end() */
+    for (size_t i = 0; i < gather->count; i++) {
+        any |= whorl_future_cancel(gather->children[i].future, message);
+    }
+    if (!any) {
+        whorl__store_release_u32(&gather->cancel_requested, 0);
+    }
+    return any;
+}
+
+void whorl__gather_free(struct whorl_future *future)
+{
+    struct gather *const gather = gather_of(future);
+    for (size_t i = 0; i < gather->count; i++) {
+        whorl_future_unref(gather->children[i].future);
+    }
+    whorl__os->free(gather);
+}
+
+/* ---- the waiting form ---- */
+
+int whorl_gather(struct whorl_task *const *tasks, size_t count, unsigned flags,
+                 struct whorl_result *results)
+{
+    struct whorl_task *const self = whorl__task_current();
+    for (size_t i = 0; i < count; i++) {
+        if (tasks[i] == NULL) {
+            return -EINVAL;
+        }
+        if (tasks[i] == self) {
+            return -EDEADLK;
+        }
+    }
+    struct whorl_future *gather;
+    int error = whorl_gather_start((struct whorl_future *const *)(const void *)tasks, count, flags,
+                                   &gather);
+    if (error != 0) {
+        return error;
+    }
+    void *value = NULL;
+    error = whorl_future_await(gather, &value);
+    if (error == 0 && results != NULL && count > 0) {
+        memcpy(results, value, count * sizeof *results);
+    }
+    whorl_future_unref(gather);
+    return error;
+}

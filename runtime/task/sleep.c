@@ -1,0 +1,100 @@
+/*
+ * sleep.c - leaving the stack, and the waits that need nothing but that: yield and sleep.
+ *
+ * Threads:    the task itself.
+ */
+#include "task/cancel.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+
+/* errno is the task's, not the thread's: it goes along. */
+static void leave(struct whorl_task *task, enum whorl__action action)
+{
+    const int saved_errno = whorl__tls_errno();
+    task->loop->action = action;
+    whorl__fiber_switch(task->fiber, &task->loop->host);
+    whorl__tls_set_errno(saved_errno);
+}
+
+void whorl__park(struct whorl_task *task, enum whorl__park_reason reason)
+{
+    task->reason = (uint16_t)reason;
+    leave(task, WHORL__ACTION_PARK);
+    task->reason = WHORL__PARK_NONE;
+}
+
+void whorl__give_way(struct whorl_task *task)
+{
+    leave(task, WHORL__ACTION_YIELD);
+}
+
+void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)
+{
+    (void)serial;
+    whorl__sched_wake(runtime, handle);
+}
+
+int whorl__park_timer(struct whorl_task *task, struct whorl__timer *timer, whorl__handle handle,
+                      int64_t deadline_ns)
+{
+    timer->handle = handle;
+    timer->serial = 0;
+    timer->fire = whorl__wake_by_timer;
+    return whorl__timer_arm(&task->loop->timers, timer, deadline_ns);
+}
+
+int64_t whorl_now(void)
+{
+    return whorl__os->now_ns();
+}
+
+int64_t whorl_after(int64_t duration_ns)
+{
+    const int64_t now_ns = whorl_now();
+    if (duration_ns <= 0) {
+        return now_ns;
+    }
+    return duration_ns > WHORL_NEVER - now_ns ? WHORL_NEVER : now_ns + duration_ns;
+}
+
+int whorl_yield(void)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    whorl__give_way(task);
+    return whorl__cancel_take(task) ? -ECANCELED : 0;
+}
+
+int whorl_sleep_until(int64_t deadline_ns)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    if (deadline_ns <= whorl_now()) {
+        return whorl_yield();
+    }
+    struct whorl__timer timer;
+    const whorl__handle handle = whorl__park_begin(task);
+    if (deadline_ns != WHORL_NEVER) {
+        const int error = whorl__park_timer(task, &timer, handle, deadline_ns);
+        if (error != 0) {
+            return error;
+        }
+    }
+    whorl__park(task, WHORL__PARK_SLEEP);
+    if (deadline_ns != WHORL_NEVER) {
+        (void)whorl__timer_disarm(&timer);
+    }
+    return whorl__cancel_take(task) ? -ECANCELED : 0;
+}
+
+int whorl_sleep(int64_t duration_ns)
+{
+    return duration_ns <= 0 ? whorl_yield() : whorl_sleep_until(whorl_after(duration_ns));
+}

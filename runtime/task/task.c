@@ -1,0 +1,304 @@
+/*
+ * task.c - a task's beginning, body and end; and the public calls that concern one task.
+ *
+ *   spawn                 slot from the cache, fields, word FREE -> LIVE, into a queue
+ *   first step            a loop takes it, gives it a fiber, switches: entry -> run_body
+ *   end                   word LIVE -> DONE, argument freed, future completed, switch to the loop,
+ *                         which takes the fiber back and gives back the runtime's reference
+ *
+ * Threads:    spawn from any; body and end by the loop that runs the task.
+ */
+#include "task/task.h"
+
+#include "task/cancel.h"
+#include "task/future.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SERIAL_BLOCK 1024
+
+/* Process-wide, so that Task-N is unique over all runtimes. */
+static uint64_t next_serial = 1;
+
+/* ---- the beginning ---- */
+
+/* A loop draws numbers in blocks: the counter's cache line would be everybody's otherwise. */
+static uint64_t draw_serial(struct whorl__loop *loop)
+{
+    if (loop == NULL) {
+        return whorl__add_u64(&next_serial, 1);
+    }
+    if (loop->serial_next == loop->serial_end) {
+        loop->serial_next = whorl__add_u64(&next_serial, SERIAL_BLOCK);
+        loop->serial_end = loop->serial_next + SERIAL_BLOCK;
+    }
+    return loop->serial_next++;
+}
+
+static void set_name(struct whorl_task *task, const char *name)
+{
+    if (name == NULL && task->name[0] == '\0') {
+        return;
+    }
+    whorl__spin_lock(&task->lock); /* a report may be reading the last task's */
+    snprintf(task->name, sizeof task->name, "%s", name != NULL ? name : "");
+    whorl__spin_unlock(&task->lock);
+}
+
+static int check_attr(const struct whorl__runtime *runtime, const struct whorl_attr *attr)
+{
+    if (attr == NULL) {
+        return 0;
+    }
+    const bool stack_ok =
+        attr->stack_bytes == 0 ||
+        (attr->stack_bytes >= WHORL_STACK_LEAST && attr->stack_bytes <= WHORL_STACK_MAX);
+    const bool pin_ok = attr->pin >= 0 && (unsigned)attr->pin <= runtime->loop_count;
+    return stack_ok && pin_ok ? 0 : -EINVAL;
+}
+
+/* What a slot's last task left that the next one must not see. */
+static void reset_cancel(struct whorl_task *task)
+{
+    if (task->request_seq != 0 || task->delivered_message != NULL) {
+        whorl__spin_lock(&task->lock);
+        task->request_seq = task->delivered_seq = task->undelivered = 0;
+        task->requests = 0;
+        task->shutdown_asked = false;
+        task->request_message = task->delivered_message = NULL;
+        whorl__spin_unlock(&task->lock);
+    }
+}
+
+static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct whorl__loop *here,
+                 whorl_body *body, void *arg, const struct whorl_attr *attr, bool referred)
+{
+    static const struct whorl_attr plain;
+    const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
+    whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
+    task->runtime = runtime;
+    task->loop = here;
+    task->fiber = NULL;
+    task->body = body;
+    task->arg = arg;
+    task->arg_free = wanted->arg_free;
+    task->return_value = NULL;
+    task->pin = wanted->pin;
+    task->stack_bytes = (uint32_t)wanted->stack_bytes;
+    task->reason = WHORL__PARK_NONE;
+    task->stall_reported = 0;
+    task->io_budget = 0;
+    whorl__store_relaxed_u64(&task->serial, draw_serial(here)); /* relaxed: a number */
+    set_name(task, wanted->name);
+    reset_cancel(task);
+}
+
+/* Where a task of a foreign thread begins when loops do not share: round robin. */
+static struct whorl__loop *place(struct whorl__runtime *runtime)
+{
+    return runtime->loops[whorl__add_u32(&runtime->place_next, 1) % runtime->loop_count];
+}
+
+static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
+                    void *arg, const struct whorl_attr *attr, struct whorl_task **ret_task)
+{
+    if (body == NULL || check_attr(runtime, attr) != 0) {
+        return -EINVAL;
+    }
+    /* acquire, pairs the store in shutdown.c */
+    if (WHORL_UNLIKELY(whorl__load_acquire_u32(&runtime->ending))) {
+        return -ECANCELED;
+    }
+    struct whorl_task *const task = here != NULL ? whorl__slots_take(&runtime->slots, &here->slots)
+                                                 : whorl__slots_take_remote(&runtime->slots);
+    if (task == NULL) {
+        return -ENOMEM;
+    }
+    fill(task, runtime, here != NULL ? here : place(runtime), body, arg, attr, ret_task != NULL);
+    if (here != NULL) {
+        whorl__count(&here->stats.spawned, 1);
+    } else {
+        (void)whorl__add_u32(&runtime->foreign_made, 1);
+    }
+    if (ret_task != NULL) {
+        *ret_task = task;
+    }
+    whorl__state_spawn(&task->word);
+    whorl__sched_submit_new(task);
+    return 0;
+}
+
+int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body, void *arg,
+                           struct whorl_task **ret_task)
+{
+    const struct whorl_attr attr = {.name = "main"};
+    return spawn_in(runtime, NULL, body, arg, &attr, ret_task);
+}
+
+int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
+                struct whorl_task **ret_task)
+{
+    if (whorl__task_current() == NULL) {
+        return -EPERM;
+    }
+    struct whorl__loop *const here = whorl__loop_current();
+    return spawn_in(here->runtime, here, body, arg, attr, ret_task);
+}
+
+int whorl_spawn_remote(struct whorl_task *near, whorl_body *body, void *arg,
+                       const struct whorl_attr *attr, struct whorl_task **ret_task)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    if (near == NULL) {
+        return -EINVAL;
+    }
+    struct whorl__runtime *const runtime = near->runtime;
+    if (here != NULL && here->runtime == runtime) {
+        return whorl_spawn(body, arg, attr, ret_task);
+    }
+    (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
+    const int error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
+    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1);
+    return error;
+}
+
+/* ---- the end ---- */
+
+/* A request nobody has answered: a body that returned 0 ends cancelled, another error stays. */
+static int finish_word(struct whorl_task *task, int error)
+{
+    while (WHORL_UNLIKELY(!whorl__state_finish(&task->word))) {
+        if (whorl__cancel_take(task) && error == 0) {
+            error = -ECANCELED;
+        }
+    }
+    return error;
+}
+
+static void finish(struct whorl_task *task, int error)
+{
+    error = finish_word(task, error);
+    if (task->arg_free != NULL) {
+        task->arg_free(task->arg);
+    }
+    const bool cancelled = error == -ECANCELED;
+    const struct whorl__outcome outcome = {
+        .error = error,
+        .value = error == 0 ? task->return_value : NULL,
+        .cancelled = cancelled,
+        .message = cancelled ? task->delivered_message : NULL,
+    };
+    (void)whorl__future_complete(&task->future, &outcome);
+}
+
+void whorl__task_abandon(struct whorl_task *task, int error)
+{
+    finish(task, error);
+}
+
+static void run_body(struct whorl_task *task)
+{
+    const bool cancelled_before_start = whorl__cancel_take(task);
+    const int error = cancelled_before_start ? -ECANCELED : task->body(task->arg);
+    WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout still open");
+    finish(task, error);
+}
+
+void whorl__task_entry(struct whorl__fiber *self)
+{
+    for (;;) {
+        struct whorl_task *const task = self->user;
+        run_body(task);
+        struct whorl__loop *const loop = task->loop; /* where it ends, not where it began */
+        loop->action = WHORL__ACTION_END;
+        whorl__fiber_switch(self, &loop->host);
+    }
+}
+
+/* ---- public: one task ---- */
+
+struct whorl_task *whorl_task_current(void)
+{
+    return whorl__task_current();
+}
+
+int whorl_return(void *value)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    task->return_value = value;
+    return 0;
+}
+
+int whorl_await(struct whorl_task *task, void **ret_value)
+{
+    return whorl_future_await(&task->future, ret_value);
+}
+
+int whorl_join(struct whorl_task *task, int64_t deadline_ns, void **ret_value)
+{
+    return whorl_future_join(&task->future, deadline_ns, ret_value);
+}
+
+int whorl_task_result(struct whorl_task *task, void **ret_value)
+{
+    return whorl_future_result(&task->future, ret_value);
+}
+
+bool whorl_task_done(struct whorl_task *task)
+{
+    return whorl_future_done(&task->future);
+}
+
+bool whorl_task_cancelled(struct whorl_task *task)
+{
+    return whorl_future_cancelled(&task->future);
+}
+
+const char *whorl_cancel_message(void)
+{
+    const struct whorl_task *const task = whorl__task_current();
+    return task == NULL ? NULL : task->delivered_message;
+}
+
+const char *whorl_task_name(struct whorl_task *task)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    whorl__task_copy_name(task, name, sizeof name);
+    whorl__spin_lock(&task->lock);
+    if (task->name[0] == '\0') {
+        memcpy(task->name, name, sizeof name);
+    }
+    whorl__spin_unlock(&task->lock);
+    return task->name;
+}
+
+void whorl_task_set_name(struct whorl_task *task, const char *name)
+{
+    set_name(task, name);
+}
+
+struct whorl_task *whorl_task_ref(struct whorl_task *task)
+{
+    (void)whorl_future_ref(&task->future);
+    return task;
+}
+
+void whorl_task_unref(struct whorl_task *task)
+{
+    if (task != NULL) {
+        whorl__sched_drop(task);
+    }
+}
+
+struct whorl_future *whorl_task_future(struct whorl_task *task)
+{
+    return &task->future;
+}

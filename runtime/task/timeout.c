@@ -1,0 +1,138 @@
+/*
+ * timeout.c - a deadline over a block of code: a scope, its timer, and wait_for on top.
+ *
+ * Owns:       struct whorl_timeout's contents, which are a struct whorl__scope.
+ * Threads:    enter and exit by the task; reschedule by anyone while the block is open.
+ * Invariant:  the timer holds the task's slot and the scope's serial number, no pointer to the
+ *             scope: what it fires late finds no such scope, and does nothing (cancel.c).
+ */
+#include "task/cancel.h"
+#include "task/future.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+
+WHORL_STATIC(sizeof(struct whorl__scope) <= sizeof(struct whorl_timeout), "whorl_timeout is large enough");
+
+static struct whorl__scope *scope_of(struct whorl_timeout *timeout)
+{
+    return (struct whorl__scope *)(void *)timeout->opaque;
+}
+
+static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)
+{
+    whorl__cancel_by_scope(whorl__handle_task(&runtime->slots, handle), serial);
+}
+
+/* On `timers`: the heap of the loop on which the block was entered. */
+static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t deadline_ns)
+{
+    scope->deadline_ns = deadline_ns;
+    scope->timer.timers = timers;
+    scope->armed = false;
+    if (deadline_ns == WHORL_NEVER) {
+        return 0;
+    }
+    if (deadline_ns <= whorl_now()) {
+        whorl__cancel_by_scope(scope->task, scope->serial);
+        return 0;
+    }
+    scope->timer.handle = whorl__handle_make(scope->task, 0);
+    scope->timer.serial = scope->serial;
+    scope->timer.fire = fire;
+    const int error = whorl__timer_arm(timers, &scope->timer, deadline_ns);
+    scope->armed = error == 0;
+    return error;
+}
+
+static void disarm(struct whorl__scope *scope)
+{
+    if (scope->armed) {
+        (void)whorl__timer_disarm(&scope->timer);
+        scope->armed = false;
+    }
+}
+
+static uint64_t draw_serial(struct whorl__loop *loop)
+{
+    return ((uint64_t)(loop->index + 1) << 48) | ++loop->scope_serial;
+}
+
+int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return -EPERM;
+    }
+    struct whorl__scope *const scope = scope_of(timeout);
+    *scope = (struct whorl__scope){.task = task, .serial = draw_serial(task->loop)};
+    whorl__cancel_scope_enter(task, scope);
+    const int error = arm(scope, &task->loop->timers, deadline_ns);
+    if (error != 0) {
+        (void)whorl__cancel_scope_leave(task, scope);
+    }
+    return error;
+}
+
+int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
+{
+    struct whorl__scope *const scope = scope_of(timeout);
+    disarm(scope);
+    const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope);
+    return by_deadline && error == -ECANCELED ? -ETIMEDOUT : error;
+}
+
+int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
+{
+    struct whorl__scope *const scope = scope_of(timeout);
+    whorl__spin_lock(&scope->task->lock);
+    const bool late = scope->request_seq != 0;
+    whorl__spin_unlock(&scope->task->lock);
+    if (late || (scope->armed && whorl__timer_disarm(&scope->timer))) {
+        return -EINVAL;
+    }
+    struct whorl__timers *const timers = scope->timer.timers;
+    const int error = arm(scope, timers, deadline_ns);
+    struct whorl__loop *const loop = whorl_container_of(timers, struct whorl__loop, timers);
+    if (loop != whorl__loop_current()) {
+        whorl__fence_full(); /* it computes its sleep from the new deadline, or is woken */
+        whorl__loop_wake(loop);
+    }
+    return error;
+}
+
+int64_t whorl_timeout_when(const struct whorl_timeout *timeout)
+{
+    return scope_of((struct whorl_timeout *)(uintptr_t)timeout)->deadline_ns;
+}
+
+bool whorl_timeout_expired(const struct whorl_timeout *timeout)
+{
+    struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
+    whorl__spin_lock(&scope->task->lock);
+    const bool expired = scope->expired || (scope->request_seq != 0 &&
+                                            scope->request_seq <= scope->task->delivered_seq);
+    whorl__spin_unlock(&scope->task->lock);
+    return expired;
+}
+
+int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns, void **ret_value)
+{
+    if (whorl__task_current() == NULL) {
+        return -EPERM;
+    }
+    struct whorl_timeout timeout;
+    const int64_t deadline_ns = timeout_ns == WHORL_NEVER ? WHORL_NEVER : whorl_after(timeout_ns);
+    const int error = whorl_timeout_enter(&timeout, deadline_ns);
+    if (error != 0) {
+        return error;
+    }
+    return whorl_timeout_exit(&timeout, whorl_future_await(future, ret_value));
+}
+
+int whorl_wait_for(struct whorl_task *task, int64_t timeout_ns, void **ret_value)
+{
+    return whorl_future_wait_for(whorl_task_future(task), timeout_ns, ret_value);
+}
