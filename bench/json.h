@@ -3,7 +3,8 @@
  *
  * One line, one JSON object, one figure:
  *
- *   {"bench":"yield","load":"1000 tasks","mode":"whorl","loops":1,"metric":"yield","value":31.4,"unit":"ns"}
+ *   {"bench":"yield","load":"1000 tasks","mode":"single","loops":1,
+ *    "metric":"yield","value":31.4,"unit":"ns"}           (in one line)
  *
  *   bench   the program
  *   load    what it was made to do

@@ -1,5 +1,5 @@
 /*
- * load.c - sends requests to a server of this machine when they are due, and tells how long each took.
+ * load.c - sends requests to a local server when they are due, and tells how long each took.
  *
  * Question:    what latency and what rate does the server give under a stated load, and at which
  *              cost in CPU?

@@ -2,8 +2,8 @@
  * process.h - what another process costs: its CPU time as a whole, and that of its busiest thread.
  *
  * Threads:    one.
- * Not chosen: /proc/PID/stat, whose clock ticks 100 times a second; the CPU clock of the process and
- *             schedstat count nanoseconds.
+ * Not chosen: /proc/PID/stat, whose clock ticks 100 times a second; the CPU clock of the process
+ *             and schedstat count nanoseconds.
  */
 #ifndef WHORL_BENCH_PROCESS_H
 #define WHORL_BENCH_PROCESS_H
@@ -12,12 +12,12 @@
 
 #include <sys/types.h>
 
-/* CPU time used so far by a process, 0 = this one, with all its threads. -ESRCH: no such process. */
+/* CPU time used so far by all threads of a process, 0 = this one. -ESRCH: no such process. */
 int process_cpu_ns(pid_t pid, int64_t *ret_cpu_ns);
 
 /*
- * CPU time of all processes since the machine began, without those that are niced and without idle
- * cores; in ticks of the kernel's account, a hundredth of a second. 0: not known.
+ * CPU time of all processes since the machine began, but for niced ones and idle cores; in ticks of
+ * the kernel's account, a hundredth of a second. 0: not known.
  */
 int64_t process_machine_ns(void);
 

@@ -85,8 +85,8 @@ void traffic_fini(struct traffic *traffic);
 void traffic_add(struct traffic *traffic, struct traffic_class *class, int fd);
 
 /*
- * Begins: schedules run from start_ns, the window is begin_ns .. end_ns. Every connection's schedule
- * follows from the seed and the order of traffic_add.
+ * Begins: schedules run from start_ns, the window is begin_ns .. end_ns. Every connection's
+ * schedule follows from the seed and the order of traffic_add.
  */
 void traffic_start(struct traffic *traffic, uint64_t seed, int64_t start_ns, int64_t begin_ns,
                    int64_t end_ns);
@@ -94,7 +94,7 @@ void traffic_start(struct traffic *traffic, uint64_t seed, int64_t start_ns, int
 /* Sends and receives until until_ns, or until send_max requests were answered. */
 void traffic_run(struct traffic *traffic, int64_t until_ns);
 
-/* After the window: waits for the answers, at most until deadline_ns, and counts what is missing. */
+/* After the window: waits for answers, at most until deadline_ns, and counts what is missing. */
 void traffic_drain(struct traffic *traffic, int64_t deadline_ns);
 
 #endif
