@@ -27,6 +27,7 @@
 #include "httpd_options.h"
 #include "httpd_request.h"
 
+#include <http_parser.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
