@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -60,9 +61,11 @@ static void test_os_closed_descriptor_is_ebadf_from_every_call(void **state)
         os->epoll_wait(-1, &event, 1, 0),
         os->epoll_wait(-1, &event, 1, -1),
         os->epoll_wait(-1, &event, 1, NS_PER_MS),
+        os->poll(12345678, POLLIN),
         os->read(-1, &value, 1),
         os->write(-1, &value, 1),
         os->writev(-1, &part, 1),
+        os->writev_quiet(-1, &part, 1),
         os->close(-1),
         os->dup(-1),
         os->set_nonblocking(-1),
@@ -380,6 +383,21 @@ static void test_os_writev_and_read_count_bytes(void **state)
     assert_int_equal(os->close(ends[0]), 0);
 }
 
+static void test_os_poll_tells_what_is_ready_now(void **state)
+{
+    /* Nothing, data, and both ends gone; it never waits. */
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(os->poll(ends[0], POLLIN), 0);
+    assert_int_equal(os->poll(ends[1], POLLOUT), POLLOUT);
+    assert_int_equal(os->write(ends[1], "x", 1), 1);
+    assert_int_equal(os->poll(ends[0], POLLIN), POLLIN);
+    assert_int_equal(os->close(ends[1]), 0);
+    assert_int_equal(os->poll(ends[0], POLLIN), POLLIN | POLLHUP);
+    assert_int_equal(os->close(ends[0]), 0);
+}
+
 static void test_os_read_file_ends_its_text_and_stops_at_the_room(void **state)
 {
     /* Longer, equal and shorter than the room; missing, and no file at all. */
@@ -425,6 +443,52 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
+static void test_os_quiet_write_to_a_closed_pipe_is_epipe_and_no_signal(void **state)
+{
+    /* A pipe knows no MSG_NOSIGNAL; neither a handler may run nor a signal stay pending. */
+    (void)state;
+    const struct sigaction counting = {.sa_handler = count_signal};
+    const struct iovec part = {(char *)(uintptr_t) "x", 1};
+    struct sigaction before;
+    sigset_t pending;
+    sigset_t mask;
+    int ends[2];
+    whorl__store_relaxed_u32(&signals_seen, 0);
+    assert_int_equal(sigaction(SIGPIPE, &counting, &before), 0);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(os->writev_quiet(ends[1], &part, 1), 1);
+    assert_int_equal(os->close(ends[0]), 0);
+    assert_int_equal(os->writev_quiet(ends[1], &part, 1), -EPIPE);
+    assert_int_equal(sigpending(&pending), 0);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    assert_false(sigismember(&pending, SIGPIPE));
+    assert_false(sigismember(&mask, SIGPIPE));
+    assert_int_equal(whorl__load_relaxed_u32(&signals_seen), 0);
+    assert_int_equal(os->close(ends[1]), 0);
+    assert_int_equal(sigaction(SIGPIPE, &before, NULL), 0);
+}
+
+static void test_os_quiet_write_leaves_a_signal_that_was_pending_before(void **state)
+{
+    /* That one is the program's own business. */
+    (void)state;
+    const struct iovec part = {(char *)(uintptr_t) "x", 1};
+    const struct timespec at_once = {0, 0};
+    sigset_t pipe_signal;
+    sigset_t before;
+    int ends[2];
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &pipe_signal, &before), 0);
+    assert_int_equal(pthread_kill(pthread_self(), SIGPIPE), 0);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(os->close(ends[0]), 0);
+    assert_int_equal(os->writev_quiet(ends[1], &part, 1), -EPIPE);
+    assert_int_equal(os->close(ends[1]), 0);
+    assert_int_equal(sigtimedwait(&pipe_signal, NULL, &at_once), SIGPIPE);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
 static void test_os_read_goes_on_after_a_signal(void **state)
 {
     /* A profiler's signal must not look like an error; the read is told to go on each time. */
@@ -435,6 +499,7 @@ static void test_os_read_goes_on_after_a_signal(void **state)
     struct reader reader = {.result = -1};
     int ends[2];
     pthread_t thread;
+    whorl__store_relaxed_u32(&signals_seen, 0);
     assert_int_equal(sigaction(SIGUSR1, &counting, &before), 0);
     assert_int_equal(pipe(ends), 0);
     reader.fd = ends[0];
@@ -599,7 +664,10 @@ int main(void)
         cmocka_unit_test(test_os_epoll_falls_back_to_milliseconds_where_nanoseconds_are_refused),
         cmocka_unit_test(test_os_dup_and_nonblocking_set_what_they_say),
         cmocka_unit_test(test_os_writev_and_read_count_bytes),
+        cmocka_unit_test(test_os_poll_tells_what_is_ready_now),
         cmocka_unit_test(test_os_read_file_ends_its_text_and_stops_at_the_room),
+        cmocka_unit_test(test_os_quiet_write_to_a_closed_pipe_is_epipe_and_no_signal),
+        cmocka_unit_test(test_os_quiet_write_leaves_a_signal_that_was_pending_before),
         cmocka_unit_test(test_os_read_goes_on_after_a_signal),
         cmocka_unit_test(test_os_sockets_connect_accept_and_talk),
         cmocka_unit_test(test_os_sockets_refuse_with_the_right_code),
