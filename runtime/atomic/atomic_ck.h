@@ -41,7 +41,7 @@ static inline void whorl__fence_load_store(void)
 static inline void whorl__fence_full(void)
 {
 #if defined(__x86_64__)
-    /* In the red zone, not at (rsp): there it would delay the return through the word it touched. */
+    /* In the red zone, not at (rsp): there it would delay the return through that word. */
     __asm__ __volatile__("lock; addl $0, -4(%%rsp)" : : : "memory", "cc");
 #else
     ck_pr_fence_memory();

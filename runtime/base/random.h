@@ -23,7 +23,7 @@ static inline void whorl__random_init(struct whorl__random *random, uint64_t see
     random->state = seed;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014): a counter that is hashed; every value comes once in 2^64. */
+/* splitmix64 (Steele, Lea, Flood 2014): a counter, hashed; every value comes once in 2^64. */
 static inline uint64_t whorl__random_u64(struct whorl__random *random)
 {
     random->state += UINT64_C(0x9e3779b97f4a7c15);

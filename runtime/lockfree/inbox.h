@@ -9,8 +9,8 @@
  *                 take: exchange head, acquire              (a node is seen whole)
  *             push and take are atomic on one word; whoever goes on to look at another word, such
  *             as "is the loop asleep", puts a full fence between.
- * Not chosen: ck_fifo_mpmc: 0.7.1 reports empty when it is not, which here is a lost wake-up. Popping
- *             single nodes: needs a double-wide swap against reuse of a node, and costs one each.
+ * Not chosen: ck_fifo_mpmc: 0.7.1 reports empty when it is not, which here is a lost wake-up.
+ *             Popping single nodes: needs a double-wide swap against reuse, and costs one each.
  */
 #ifndef WHORL_LOCKFREE_INBOX_H
 #define WHORL_LOCKFREE_INBOX_H

@@ -38,9 +38,9 @@
  *   reads slots[7]: z,                                                  sees 10, pushes z
  *   and the old 7 is gone                                               over slots[7]
  *
- *   The owner reuses a slot only after it has seen a c_head beyond it, and that c_head was published
- *   by a swap that follows the reads (Q2). A thief that is slow enough to read a reused slot finds
- *   c_head moved, and fails.
+ *   The owner reuses a slot only after it has seen a c_head beyond it, and that c_head was
+ *   published by a swap that follows the reads (Q2). A thief that is slow enough to read a reused
+ *   slot finds c_head moved, and fails.
  *
  * Two reads are no snapshot. A thief reads c_head, then p_tail; in between the owner may have gone
  * round, so the difference can exceed the capacity. Then c_head has moved for certain and the swap

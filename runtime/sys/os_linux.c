@@ -16,9 +16,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <stdlib.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -50,7 +50,7 @@ static void *linux_alloc(size_t bytes)
     if (bytes > PTRDIFF_MAX) {
         return NULL;
     }
-    /* aligned_alloc wants a multiple of the alignment, and a block of no bytes still needs a name */
+    /* aligned_alloc wants whole lines, and a block of no bytes still needs an address */
     const size_t lines = bytes / WHORL_CACHE_LINE + (bytes % WHORL_CACHE_LINE != 0 || bytes == 0);
     return aligned_alloc(WHORL_CACHE_LINE, lines * WHORL_CACHE_LINE);
 }

@@ -28,7 +28,7 @@ static void test_random_gives_the_published_sequence(void **state)
 
 static void test_random_below_reaches_each_number_about_equally_often(void **state)
 {
-    /* A victim that is never chosen would never be robbed; one that always is would be a hot spot. */
+    /* A victim that is never chosen would never be robbed; one that always is, a hot spot. */
     (void)state;
     enum { BOUND_MAX = 17, DRAWS_EACH = 4000 };
     struct whorl__random random;

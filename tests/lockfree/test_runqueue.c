@@ -137,7 +137,7 @@ static void test_runqueue_steal_takes_the_older_half_rounded_up(void **state)
 
 static void test_runqueue_steal_from_empty_touches_nothing(void **state)
 {
-    /* The output must stay as it was, so that a caller may try several victims with one variable. */
+    /* The output must stay as it was: a caller tries several victims with one variable. */
     (void)state;
     struct whorl__runqueue victim;
     struct whorl__runqueue thief;
