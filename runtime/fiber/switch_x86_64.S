@@ -84,16 +84,17 @@ whorl__switch:
     .size   whorl__switch, . - whorl__switch
 
 /*
- * The first code on a new stack: calls whorl__fiber_main(fiber), which never returns. The nop gives
- * an unwinder, which looks up the address before a return address, something of this function.
+ * The first code on a new stack: calls whorl__fiber_main(fiber), which never returns. An unwinder
+ * looks up the address before a return address; the nop makes that an address of this function.
  */
     .hidden whorl__fiber_start
     .type   whorl__fiber_start, @function
     .p2align 4
+whorl__fiber_start:
     .cfi_startproc
     .cfi_undefined %rip
     nop
-whorl__fiber_start:
+.Lfirst:
     endbr64
     movq    %r12, %rdi
     call    whorl__fiber_main
@@ -115,7 +116,7 @@ whorl__switch_prepare:
     endbr64
     andq    $-16, %rdi
     leaq    -80(%rdi), %rax
-    leaq    whorl__fiber_start(%rip), %rdx
+    leaq    .Lfirst(%rip), %rdx
     xorl    %ecx, %ecx
     movq    %rcx, (%rax)
     stmxcsr (%rax)

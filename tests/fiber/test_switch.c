@@ -5,6 +5,7 @@
 
 #include <execinfo.h>
 #include <fenv.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -127,17 +128,30 @@ static void test_switch_between_two_fibers_needs_no_host(void **state)
     put(rig, pair[1].self);
 }
 
+/* The mode both floating point units round by, or -1 when they differ: fegetround asks the x87, and
+ * two divisions show what the vector unit does. */
+static int rounding(void)
+{
+    volatile double one = 1.0;
+    volatile double three = 3.0;
+    volatile double ten = 10.0;
+    const bool third_is_up = one / three > 0x1.5555555555555p-2;
+    const bool tenth_is_down = one / ten < 0x1.999999999999ap-4;
+    const int seen = third_is_up ? FE_UPWARD : tenth_is_down ? FE_DOWNWARD : FE_TONEAREST;
+    return seen == fegetround() ? seen : -1;
+}
+
 static void round_upward(struct job *job)
 {
     fesetround(FE_UPWARD);
     suspend(job);
-    job->result = fegetround();
+    job->result = rounding();
     fesetround(FE_TONEAREST);
 }
 
 static void read_rounding(struct job *job)
 {
-    job->result = fegetround();
+    job->result = rounding();
 }
 
 static void test_rounding_mode_set_in_fiber_stays_there(void **state)
@@ -149,12 +163,12 @@ static void test_rounding_mode_set_in_fiber_stays_there(void **state)
     get(rig, &upward, round_upward);
     get(rig, &other, read_rounding);
     resume(&upward);
-    assert_int_equal(fegetround(), FE_TONEAREST);
+    assert_int_equal(rounding(), FE_TONEAREST);
     resume(&other);
     assert_int_equal(other.result, FE_TONEAREST);
     resume(&upward);
     assert_int_equal(upward.result, FE_UPWARD);
-    assert_int_equal(fegetround(), FE_TONEAREST);
+    assert_int_equal(rounding(), FE_TONEAREST);
     put(rig, upward.self);
     put(rig, other.self);
 }
@@ -168,11 +182,87 @@ static void test_rounding_mode_of_creator_is_inherited(void **state)
     whorl__stacks_trim(rig->stacks); /* what is got next is a new context */
     fesetround(FE_DOWNWARD);
     get(rig, &job, read_rounding);
-    resume(&job);
     fesetround(FE_TONEAREST);
+    resume(&job);
     assert_int_equal(job.result, FE_DOWNWARD);
+    assert_int_equal(rounding(), FE_TONEAREST);
     put(rig, job.self);
 }
+
+#if defined(__x86_64__)
+
+static __attribute__((used)) void switch_plainly(struct whorl__fiber *from, struct whorl__fiber *to)
+{
+    whorl__fiber_switch(from, to);
+}
+
+/* Loads every register a callee must keep, switches, and writes back what it finds in them. */
+void switch_with_registers(struct whorl__fiber *from, struct whorl__fiber *to, long registers[6]);
+__asm__("    .text\n"
+        "switch_with_registers:\n"
+        "    pushq %rbp\n"
+        "    pushq %rbx\n"
+        "    pushq %r12\n"
+        "    pushq %r13\n"
+        "    pushq %r14\n"
+        "    pushq %r15\n"
+        "    pushq %rdx\n" /* also aligns the stack for the call */
+        "    movq 0(%rdx), %rbp\n"
+        "    movq 8(%rdx), %rbx\n"
+        "    movq 16(%rdx), %r12\n"
+        "    movq 24(%rdx), %r13\n"
+        "    movq 32(%rdx), %r14\n"
+        "    movq 40(%rdx), %r15\n"
+        "    call switch_plainly\n"
+        "    popq %rdx\n"
+        "    movq %rbp, 0(%rdx)\n"
+        "    movq %rbx, 8(%rdx)\n"
+        "    movq %r12, 16(%rdx)\n"
+        "    movq %r13, 24(%rdx)\n"
+        "    movq %r14, 32(%rdx)\n"
+        "    movq %r15, 40(%rdx)\n"
+        "    popq %r15\n"
+        "    popq %r14\n"
+        "    popq %r13\n"
+        "    popq %r12\n"
+        "    popq %rbx\n"
+        "    popq %rbp\n"
+        "    ret\n");
+
+static void hold_registers(struct job *job)
+{
+    long registers[6] = {11, 12, 13, 14, 15, 16};
+    switch_with_registers(job->self, job->host, registers);
+    for (int i = 0; i < 6; i++) {
+        job->result += registers[i] != 11 + i;
+    }
+}
+
+static void test_registers_of_callee_are_each_kept(void **state)
+{
+    /* Compiled code rarely has all six busy, so assembly fills them, on both sides of the switch. */
+    struct rig *rig = *state;
+    struct job job = {0};
+    long registers[6] = {21, 22, 23, 24, 25, 26};
+    get(rig, &job, hold_registers);
+    resume(&job);
+    switch_with_registers(job.host, job.self, registers);
+    assert_int_equal(job.result, 0);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(registers[i], 21 + i);
+    }
+    put(rig, job.self);
+}
+
+#else
+
+static void test_registers_of_callee_are_each_kept(void **state)
+{
+    (void)state;
+    skip(); /* the test's assembly is for x86-64 */
+}
+
+#endif
 
 static void measure_alignment(struct job *job)
 {
@@ -221,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_fiber_reassigned_runs_the_new_job),
         cmocka_unit_test(test_switch_between_many_keeps_registers_of_each),
         cmocka_unit_test(test_switch_between_two_fibers_needs_no_host),
+        cmocka_unit_test(test_registers_of_callee_are_each_kept),
         cmocka_unit_test(test_rounding_mode_set_in_fiber_stays_there),
         cmocka_unit_test(test_rounding_mode_of_creator_is_inherited),
         cmocka_unit_test(test_stack_at_entry_is_aligned),
