@@ -193,6 +193,7 @@ static void *loop_main(void *arg)
 {
     struct whorl__loop *const loop = arg;
     void *altstack = NULL;
+    loop->thread_id = whorl__os->thread_id();
     name_thread(loop);
     pin_thread(loop);
     const int error = whorl__overflow_thread_start(&altstack);

@@ -37,7 +37,7 @@ struct whorl__loop {
     unsigned index;                 /* C */
     bool strict;                    /* C */
     pthread_t thread;               /* C */
-    int thread_id;                  /* C: the kernel's, for reports */
+    int thread_id;                  /* C: the kernel's, for reports; set before the first turn */
 
     /* Running */
     struct whorl__fiber host;       /* L: the thread's own context */

@@ -1,29 +1,214 @@
 /*
- * culprit.c - names the task that holds its loop, once.
+ * culprit.c - names the task that holds its loop, once, with its stack.
  *
- * Owns:       task->stall_reported.
- * Threads:    the monitor's.
+ * A thread that computes is sent a signal, whose handler walks the stack it interrupted. A thread
+ * that blocks in a system call must not get one: the call would end early (EINTR). The kernel tells
+ * its stack pointer (/proc/self/task/N/syscall), and the fiber's stack is searched from there for
+ * words that look like return addresses: less exact, and harmless.
+ *
+ * Owns:       task->stall_reported; the one exchange with the signal handler.
+ * Threads:    the monitors of all runtimes, one at a time under exchange_lock; the handler on the
+ *             stuck thread.
+ * Invariant:  SIGURG is used only while the program does not: its handler is set for the report
+ *             and the old disposition put back.
+ * Pairs:      X1  the handler: frames, then state := ANSWERED (release) - the monitor (acquire)
  */
 #include "sched/culprit.h"
 
 #include "sched/sched.h"
+#include "sys/os.h"
 
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-void whorl__culprit_prepare(void) {}
+#define FRAMES_MAX  24
+#define ANSWER_NS   (100 * WHORL_MILLISECOND)
 
-void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns)
+#define NOBODY_ASKS 0
+#define ASKED       1
+#define ANSWERED    2
+
+static pthread_mutex_t exchange_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    uint32_t state; /* A: futex; X1 */
+    int count;
+    void *frames[FRAMES_MAX];
+} exchange;
+
+/* ---- a thread that computes ---- */
+
+static void answer(int signal)
+{
+    (void)signal;
+    if (whorl__load_acquire_u32(&exchange.state) == ASKED) { /* acquire, pairs the monitor's store */
+        exchange.count = backtrace(exchange.frames, FRAMES_MAX);
+        whorl__store_release_u32(&exchange.state, ANSWERED); /* X1 */
+        (void)whorl__os->futex_wake(&exchange.state, 1);
+    }
+}
+
+static bool signal_is_free(const struct sigaction *old)
+{
+    return !(old->sa_flags & SA_SIGINFO) &&
+           (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN);
+}
+
+static int ask(pthread_t thread)
+{
+    const int64_t deadline_ns = whorl__os->now_ns() + ANSWER_NS;
+    whorl__store_release_u32(&exchange.state, ASKED);
+    if (whorl__os->thread_signal(thread, SIGURG) != 0) {
+        return 0;
+    }
+    while (whorl__load_acquire_u32(&exchange.state) == ASKED && /* acquire: X1 */
+           whorl__os->now_ns() < deadline_ns) {
+        (void)whorl__os->futex_wait(&exchange.state, ASKED, deadline_ns);
+    }
+    return whorl__swap_u32(&exchange.state, NOBODY_ASKS) == ANSWERED ? exchange.count : 0;
+}
+
+/* Returns how many frames stand in exchange.frames. */
+static int walk_running(pthread_t thread)
+{
+    struct sigaction ours = {.sa_handler = answer, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction old;
+    if (sigaction(SIGURG, NULL, &old) != 0 || !signal_is_free(&old) ||
+        sigaction(SIGURG, &ours, NULL) != 0) {
+        return 0;
+    }
+    const int count = ask(thread);
+    sigaction(SIGURG, &old, NULL);
+    return count;
+}
+
+/* ---- a thread that blocks ---- */
+
+/* A word is taken for a return address when it points behind a call instruction of known code. */
+static bool looks_like_return(uintptr_t word)
+{
+    Dl_info info;
+    if (word < 4096 || dladdr((void *)word, &info) == 0) {
+        return false;
+    }
+#if defined(__x86_64__)
+    const unsigned char *const code = (const unsigned char *)word;
+    if (word - (uintptr_t)info.dli_fbase < 4096) {
+        return false;
+    }
+    return code[-5] == 0xe8 || (code[-2] == 0xff && (code[-1] & 0x38) == 0x10) ||
+           (code[-3] == 0xff && (code[-2] & 0x38) == 0x10) ||
+           (code[-6] == 0xff && (code[-5] & 0x38) == 0x10);
+#else
+    return true;
+#endif
+}
+
+/* Another thread's stack, while that thread sits in the kernel. */
+__attribute__((no_sanitize("address", "thread", "undefined"))) WHORL_NOINLINE static int
+search_stack(const struct whorl__fiber *fiber, uintptr_t pointer, uintptr_t code)
+{
+    const uintptr_t low = (uintptr_t)fiber->stack_low;
+    const uintptr_t high = low + fiber->stack_bytes;
+    int count = 0;
+    exchange.frames[count++] = (void *)code;
+    if (pointer < low || pointer >= high) {
+        return count;
+    }
+    for (uintptr_t at = (pointer + 7) & ~(uintptr_t)7; at < high && count < FRAMES_MAX; at += 8) {
+        const uintptr_t word = *(const volatile uintptr_t *)at;
+        if (looks_like_return(word)) {
+            exchange.frames[count++] = (void *)word;
+        }
+    }
+    return count;
+}
+
+/* The last two numbers of the file are the stack pointer and the program counter. */
+static bool parse_registers(const char *text, uintptr_t *ret_pointer, uintptr_t *ret_code)
+{
+    const char *const last = strrchr(text, ' ');
+    if (last == NULL) {
+        return false;
+    }
+    const char *before = last;
+    while (before > text && before[-1] != ' ') {
+        before--;
+    }
+    *ret_code = (uintptr_t)strtoull(last + 1, NULL, 16);
+    *ret_pointer = (uintptr_t)strtoull(before, NULL, 16);
+    return *ret_pointer != 0;
+}
+
+/* ---- the report ---- */
+
+void whorl__culprit_prepare(void)
+{
+    void *frame[1];
+    (void)backtrace(frame, 1); /* loads the unwinder */
+}
+
+static void log_frames(struct whorl__runtime *runtime, int count)
+{
+    char **const names = count > 0 ? backtrace_symbols(exchange.frames, count) : NULL;
+    for (int i = 0; names != NULL && i < count; i++) {
+        whorl__log(runtime, "whorl:   #%d %s", i, names[i]);
+    }
+    free(names);
+}
+
+/* What the thread does: *ret_blocked, and if so its registers. False: the kernel does not tell. */
+static bool look_at_thread(const struct whorl__loop *loop, bool *ret_blocked,
+                           uintptr_t *ret_pointer, uintptr_t *ret_code)
+{
+    char path[64];
+    char text[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", loop->thread_id);
+    if (whorl__os->read_file(path, text, sizeof text) <= 0) {
+        return false;
+    }
+    *ret_blocked = strncmp(text, "running", 7) != 0;
+    return !*ret_blocked || parse_registers(text, ret_pointer, ret_code);
+}
+
+static bool still_there(const struct whorl__loop *loop, uint64_t runs)
+{
+    return whorl__load_relaxed_u64(&loop->stats.runs) == runs; /* relaxed: a sample */
+}
+
+void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
+                           int64_t cpu_ns)
 {
     struct whorl_task *const task = whorl__load_relaxed_ptr(&loop->current); /* relaxed: a sample */
-    if (task == NULL || whorl__load_relaxed_u64(&loop->stats.runs) != runs) { /* relaxed: a sample */
+    uintptr_t pointer = 0;
+    uintptr_t code = 0;
+    bool blocked = false;
+    if (task == NULL || whorl__load_relaxed_u32(&task->stall_reported)) { /* relaxed: own mark */
         return;
     }
-    if (task->stall_reported) {
+    const bool told = look_at_thread(loop, &blocked, &pointer, &code);
+    if ((!blocked && cpu_ns < held_ns / 4) || !still_there(loop, runs)) {
         return;
     }
-    task->stall_reported = 1;
+    whorl__store_relaxed_u32(&task->stall_reported, 1); /* relaxed: only this thread reads it */
     char name[WHORL_TASK_NAME_MAX + 1];
     whorl__task_copy_name(task, name, sizeof name);
-    whorl__log(loop->runtime, "whorl: task \"%s\" has held loop %u for %lld ms", name, loop->index,
-               (long long)(held_ns / WHORL_MILLISECOND));
+    pthread_mutex_lock(&exchange_lock);
+    const int count = blocked ? search_stack(task->fiber, pointer, code)
+                      : told  ? walk_running(loop->thread)
+                              : 0;
+    if (still_there(loop, runs)) {
+        whorl__log(loop->runtime,
+                   "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s; give it to a thread, "
+                   "or let it yield. Its stack%s:",
+                   name, loop->index, held_ns / WHORL_MILLISECOND,
+                   blocked ? "blocked in a system call" : "computing",
+                   blocked ? ", as far as can be told" : "");
+        log_frames(loop->runtime, count);
+    }
+    pthread_mutex_unlock(&exchange_lock);
 }

@@ -11,14 +11,19 @@
 
 struct whorl__loop;
 
-/* Loads what a stack walk needs, so that the report itself allocates as little as possible. */
+/* Loads what a stack walk needs, so that no signal handler has to. */
 void whorl__culprit_prepare(void);
 
 /*
  * Logs the loop's current task, how long it has held the loop, and where it is; nothing if that
- * task was named before. `runs` is the loop's count of runs as it was sampled: if it has moved on
- * meanwhile, the task is gone and nothing is logged.
+ * task was named before.
+ *
+ *   runs     the loop's count of runs as it was sampled: if it has moved on, the task is gone
+ *   held_ns  how long the task has run without a wait
+ *   cpu_ns   CPU time its thread had in the second half of that: a thread that had none, and blocks
+ *            in no system call, is no culprit but was kept from its core by the kernel
  */
-void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns);
+void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
+                           int64_t cpu_ns);
 
 #endif

@@ -45,6 +45,7 @@
 struct sample {
     uint64_t runs;    /* the loop's count of runs when it was seen first */
     int64_t since_ns; /* and when that was */
+    int64_t cpu_ns;   /* its thread's CPU time half-way to a report; 0 before */
 };
 
 void whorl__log(struct whorl__runtime *runtime, const char *format, ...)
@@ -100,11 +101,16 @@ static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now
         whorl__rescue_unstuck(loop);
         sample->runs = whorl__load_relaxed_u64(&loop->stats.runs); /* relaxed: a sample */
         sample->since_ns = now_ns;
+        sample->cpu_ns = 0;
         return;
     }
     const int64_t held_ns = now_ns - sample->since_ns;
+    if (sample->cpu_ns == 0 && held_ns >= runtime->report_ns / 2) {
+        sample->cpu_ns = whorl__os->thread_cpu_ns(loop->thread);
+    }
     if (held_ns >= runtime->report_ns) {
-        whorl__culprit_report(loop, sample->runs, held_ns);
+        const int64_t cpu_ns = whorl__os->thread_cpu_ns(loop->thread) - sample->cpu_ns;
+        whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns);
     }
     if (runtime->stealing && held_ns >= runtime->stall_ns) {
         const bool newly = whorl__load_relaxed_u32(&loop->stuck) == 0; /* relaxed: own mark */

@@ -96,7 +96,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     int pin;                    /* C: loop index + 1, 0 = free */
     uint32_t stack_bytes;       /* C: 0 = the runtime's default */
     uint16_t reason;            /* R: enum whorl__park_reason */
-    uint8_t stall_reported;     /* A: the monitor has named it */
+    uint32_t stall_reported;    /* A: the monitor has named it */
     uint8_t io_budget;          /* R: ready I/O calls left before it gives way */
 
     /* Cancelling: task/cancel.c */

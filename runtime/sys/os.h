@@ -36,6 +36,9 @@ struct whorl__os {
     /* threads */
     int (*thread_start)(pthread_t *ret_thread, void *(*body)(void *), void *arg);
     int (*thread_join)(pthread_t thread);
+    int (*thread_id)(void);                      /* the kernel's number of the calling thread */
+    int64_t (*thread_cpu_ns)(pthread_t thread);  /* CPU time it has used; -errno */
+    int (*thread_signal)(pthread_t thread, int signal);
     int (*futex_wait)(uint32_t *word, uint32_t expected,
                       int64_t deadline_ns); /* -EAGAIN, -ETIMEDOUT; 0 may be for no reason */
     int (*futex_wake)(uint32_t *word, int waiters_max);

@@ -111,6 +111,30 @@ static int linux_thread_start(pthread_t *ret_thread, void *(*body)(void *), void
     return 0;
 }
 
+static int linux_thread_id(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+static int64_t linux_thread_cpu_ns(pthread_t thread)
+{
+    clockid_t clock;
+    struct timespec used;
+    const int error = pthread_getcpuclockid(thread, &clock);
+    if (error != 0) {
+        return -error;
+    }
+    if (clock_gettime(clock, &used) != 0) {
+        return -errno;
+    }
+    return (int64_t)used.tv_sec * NS_PER_S + used.tv_nsec;
+}
+
+static int linux_thread_signal(pthread_t thread, int signal)
+{
+    return -pthread_kill(thread, signal);
+}
+
 static int linux_thread_join(pthread_t thread)
 {
     return -pthread_join(thread, NULL);
@@ -352,6 +376,9 @@ const struct whorl__os whorl__os_linux = {
     .now_ns = linux_now_ns,
     .thread_start = linux_thread_start,
     .thread_join = linux_thread_join,
+    .thread_id = linux_thread_id,
+    .thread_cpu_ns = linux_thread_cpu_ns,
+    .thread_signal = linux_thread_signal,
     .futex_wait = linux_futex_wait,
     .futex_wake = linux_futex_wake,
     .epoll_create = linux_epoll_create,

@@ -91,7 +91,7 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     task->pin = wanted->pin;
     task->stack_bytes = (uint32_t)wanted->stack_bytes;
     task->reason = WHORL__PARK_NONE;
-    task->stall_reported = 0;
+    whorl__store_relaxed_u32(&task->stall_reported, 0); /* relaxed: nobody reports a new task yet */
     task->io_budget = 0;
     whorl__store_relaxed_u64(&task->serial, draw_serial(here)); /* relaxed: a number */
     set_name(task, wanted->name);
