@@ -491,7 +491,7 @@ static void connection_start(struct shard *shard, int fd)
     }
 }
 
-/* Accepts until it is cancelled, and then whom the kernel has let in already. */
+/* Accepts until it is cancelled, and then those who are at the door already. */
 static int acceptor_run(void *arg)
 {
     struct shard *shard = arg;
@@ -499,7 +499,8 @@ static int acceptor_run(void *arg)
     while ((fd = whorl_accept(shard->listener)) >= 0) {
         connection_start(shard, fd);
     }
-    while ((fd = whorl_accept_until(shard->listener, whorl_now())) >= 0) {
+    const int64_t last_ns = whorl_after(STOP_GRACE / 2);
+    while ((fd = whorl_accept_until(shard->listener, last_ns)) >= 0) {
         connection_start(shard, fd);
     }
     whorl_close(shard->listener);

@@ -322,6 +322,7 @@ static int do_crowd(int port, char **options)
  */
 struct peer {
     int fd;       /* -1: at its end */
+    long answers; /* on this connection */
     size_t heard; /* bytes of the answer */
     size_t have;  /* of these, the first ones, which are in head */
     char head[1024];
@@ -331,22 +332,34 @@ static struct {
     int port;
     char request[512];
     size_t request_bytes;
+    bool ending; /* an answer has announced the end of its connection */
     long answered, refused, lost, bad;
 } load;
+
+/*
+ * The end of a connection before its answer. What the kernel has queued for accept(2) when a server
+ * closes its listening socket is reset: the server never saw it, so that is a refusal.
+ */
+static void peer_end(struct peer *peer)
+{
+    const bool queued = load.ending && peer->answers == 0;
+    *(queued ? &load.refused : &load.lost) += 1;
+    close(peer->fd);
+    peer->fd = -1;
+}
 
 static void peer_ask(struct peer *peer)
 {
     peer->heard = peer->have = 0;
     memset(peer->head, 0, sizeof peer->head);
     if (say(peer->fd, load.request, load.request_bytes) < load.request_bytes) {
-        load.lost++;
-        close(peer->fd);
-        peer->fd = -1;
+        peer_end(peer);
     }
 }
 
 static void peer_begin(struct peer *peer)
 {
+    peer->answers = 0;
     peer->fd = try_connect(load.port);
     if (peer->fd < 0) {
         load.refused++;
@@ -362,7 +375,9 @@ static void peer_answered(struct peer *peer, const struct response *response)
         fflush(stdout);
     }
     load.bad += response->status != 200 || response_bytes(response) != peer->heard;
+    peer->answers++;
     if (response->closes) {
+        load.ending = true;
         close(peer->fd);
         peer_begin(peer);
     } else {
@@ -376,9 +391,7 @@ static void peer_hear(struct peer *peer)
     struct response response;
     const ssize_t n = recv(peer->fd, bytes, sizeof bytes, 0);
     if (n <= 0) {
-        load.lost++;
-        close(peer->fd);
-        peer->fd = -1;
+        peer_end(peer);
         return;
     }
     const size_t room = sizeof peer->head - 1 - peer->have;

@@ -65,6 +65,7 @@ is_gone() {
 # $httpd_prefix may hold a command to start it under.
 httpd_prefix=()
 start_httpd() {
+    : >"$work/httpd.out" # or the wait below would find the line of the server before
     "${httpd_prefix[@]}" "$httpd" --port 0 --no-pin "$@" >"$work/httpd.out" 2>"$work/httpd.err" &
     pid=$!
     started+=("$pid")

@@ -17,6 +17,7 @@ stop_under_load() {
     local path=$1 loader
     shift
     start_httpd --root "$work/root" --bench "$@"
+    : >"$work/load.out"
     "$work/client" load "$port" 20 20000 "$path" >"$work/load.out" &
     loader=$!
     started+=("$loader")
