@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -56,6 +57,7 @@ struct whorl__stacks {
     pthread_mutex_t lock;
     struct whorl__stacks_info info; /* M(lock) */
     unsigned protect_count;         /* M(lock) */
+    bool markers_proven;            /* M(lock): the first guard marker was tried, and holds */
     struct shelf shelves[WHORL_STACK_CLASS_COUNT];
 };
 
@@ -125,11 +127,26 @@ static bool protect_locked(struct whorl__stacks *stacks, char *low)
     return true;
 }
 
+/* Emulators take advice they do not know and do nothing: qemu-user answers 0. So the first marker is
+ * tried, by a system call that reads the guard: only where it may not be read does it fault. */
+static bool mark_locked(struct whorl__stacks *stacks, char *low)
+{
+    if (whorl__os->advise(low, WHORL_STACK_GUARD, MADV_GUARD_INSTALL) != 0) {
+        return false;
+    }
+    if (!stacks->markers_proven) {
+        uint32_t *word = (uint32_t *)(void *)low;
+        const uint32_t other_than_there = 1;
+        stacks->markers_proven = whorl__os->futex_wait(word, other_than_there, 0) == -EFAULT;
+    }
+    return stacks->markers_proven;
+}
+
 /* Makes the guard at `low` by the best means that still works. */
 static bool guard_locked(struct whorl__stacks *stacks, char *low, bool lowest_of_slab)
 {
     if (stacks->info.guard == WHORL__GUARD_MARKER) {
-        if (whorl__os->advise(low, WHORL_STACK_GUARD, MADV_GUARD_INSTALL) == 0) {
+        if (mark_locked(stacks, low)) {
             return true;
         }
         lower_guard_locked(stacks, WHORL__GUARD_PROTECT);

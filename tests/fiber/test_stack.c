@@ -16,6 +16,7 @@
 /* What the replaced calls of the port do; -1 never fails. */
 static struct {
     int advise_guard_status;
+    bool advise_guard_ignored;
     int protects_left;
     int maps_left;
     size_t map_bytes_max;
@@ -41,6 +42,9 @@ static int port_advise(void *base, size_t bytes, int advice)
     enum { GUARD_INSTALL = 102 };
     if (advice == GUARD_INSTALL && port.advise_guard_status != 0) {
         return port.advise_guard_status;
+    }
+    if (advice == GUARD_INSTALL && port.advise_guard_ignored) {
+        return 0;
     }
     return real_os->advise(base, bytes, advice);
 }
@@ -223,6 +227,20 @@ static void test_guards_by_protection_where_markers_are_refused(void **state)
     put_many(rig, fibers);
 }
 
+static void test_guards_by_protection_where_markers_are_a_lie(void **state)
+{
+    /* qemu-user answers 0 to any advice and does nothing; stacks must not end up without guards. */
+    struct rig *rig = *state;
+    struct whorl__fiber *fibers[MANY];
+    port.advise_guard_ignored = true;
+    get_many(rig, fibers);
+    assert_int_equal(info_of(rig).guard, WHORL__GUARD_PROTECT);
+    for (int i = 0; i < MANY; i += 9) {
+        assert_false(survives_write(fibers[i]->stack_low - 1));
+    }
+    put_many(rig, fibers);
+}
+
 static void test_guards_out_of_map_entries_still_guard_each_slab(void **state)
 {
     /* Past vm.max_map_count protection fails. Better a stack whose overflow runs into its neighbour
@@ -391,6 +409,7 @@ int main(void)
         WITH_PORT(test_every_size_is_usable_to_its_last_byte_and_guarded_below),
         WITH_PORT(test_size_beyond_the_largest_is_refused),
         WITH_PORT(test_guards_by_protection_where_markers_are_refused),
+        WITH_PORT(test_guards_by_protection_where_markers_are_a_lie),
         WITH_PORT(test_guards_out_of_map_entries_still_guard_each_slab),
         WITH_PORT(test_slab_without_any_guard_is_not_used),
         WITH_PORT(test_short_address_space_gets_smaller_slabs),
