@@ -69,6 +69,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     runtime->loop_count = count_loops(options, runtime->topology);
     runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
     runtime->stack_bytes = options->stack_bytes;
+    runtime->stack_class = whorl__stack_class(options->stack_bytes);
     runtime->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_DEFAULT_NS;
     runtime->report_ns = options->report_ns != 0 ? options->report_ns : REPORT_DEFAULT_NS;
     runtime->pin = !options->no_pin;

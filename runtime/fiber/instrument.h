@@ -29,6 +29,7 @@
 #else
 #    define VALGRIND_STACK_REGISTER(low, high) 0U
 #    define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
+#    define RUNNING_ON_VALGRIND                0
 #endif
 
 struct whorl__instrument {

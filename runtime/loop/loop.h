@@ -42,6 +42,8 @@ struct whorl__loop {
     /* Running */
     struct whorl__fiber host;       /* L: the thread's own context */
     void *current;                  /* A: struct whorl_task, written by the loop only */
+    struct whorl__fiber *spare;     /* L: of the task that ended last, for the next to begin */
+    int *errno_at;                  /* C: the thread's errno; a task saves and restores through it */
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */
     unsigned budget;                /* L: tasks a turn, so that a turn takes about 100 us */

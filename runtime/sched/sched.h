@@ -42,7 +42,8 @@ struct whorl__runtime {
     unsigned loop_count;        /* C */
     struct whorl__loop **loops; /* C */
     bool stealing;              /* C: tasks migrate; else each loop is strict */
-    size_t stack_bytes;         /* C */
+    size_t stack_bytes;         /* C: of a task without a size of its own; 0 = the default */
+    unsigned stack_class;       /* C: the size that is rounded up to */
     int64_t stall_ns;           /* C: WHORL_NEVER: no watch */
     int64_t report_ns;          /* C */
     bool pin;                   /* C */
@@ -72,8 +73,11 @@ struct whorl__runtime {
 void whorl__sched_submit(struct whorl_task *task);
 /* The same for a task that only gives way: behind all that is ready. By the loop that holds it. */
 void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task);
-/* A new task: behind what is ready, never in the hot slot. From anywhere. */
-void whorl__sched_submit_new(struct whorl_task *task);
+/* A new task: behind what is ready, never in the hot slot. `here`: the calling thread's loop if it
+ * is one of the task's runtime, else NULL. */
+void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task);
+/* As submit, but behind what is ready: for one of several that became ready together. */
+void whorl__sched_submit_behind(struct whorl_task *task);
 /* Ends the wait that handle names, if it still is one. From anywhere. */
 void whorl__sched_wake(struct whorl__runtime *runtime, whorl__handle handle);
 /* The same for all that a poll found, which counts as one occasion to wake another loop. */
@@ -122,5 +126,7 @@ void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_P
 void *whorl__worker_main(void *loop);
 /* The runtime's reference of a task, or anyone's, is given back. */
 void whorl__sched_drop(struct whorl_task *task);
+/* The same by the loop itself. */
+void whorl__sched_drop_on(struct whorl__loop *here, struct whorl_task *task);
 
 #endif

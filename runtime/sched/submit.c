@@ -132,9 +132,8 @@ void whorl__sched_submit(struct whorl_task *task)
     }
 }
 
-void whorl__sched_submit_new(struct whorl_task *task)
+void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task)
 {
-    struct whorl__loop *const here = loop_here(task);
     if (here == NULL) {
         submit_foreign(task);
     } else if (stays_home(task)) {
@@ -143,6 +142,11 @@ void whorl__sched_submit_new(struct whorl_task *task)
         push_ring(here, task);
         whorl__idle_notify(here, here->runtime);
     }
+}
+
+void whorl__sched_submit_behind(struct whorl_task *task)
+{
+    whorl__sched_submit_new(loop_here(task), task);
 }
 
 void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task)

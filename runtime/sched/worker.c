@@ -45,13 +45,22 @@ static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
 static void end_task(struct whorl__loop *loop, struct whorl_task *task)
 {
     struct whorl__runtime *const runtime = loop->runtime;
-    whorl__sched_drop(task);
+    whorl__sched_drop_on(loop, task);
     whorl__store_release_u64(&loop->stats.ended, loop->stats.ended + 1); /* pairs E1, runtime.c */
     /* relaxed: a miss delays the end of the runtime by one look (runtime.c), and needs no fence */
     if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&runtime->ending))) {
         (void)whorl__add_u32(&runtime->ended_word, 1);
         (void)whorl__os->futex_wake(&runtime->ended_word, 1);
     }
+}
+
+/* The fiber of the task that ended last is the warmest: the next task to begin gets it. */
+static void keep_fiber(struct whorl__loop *loop, struct whorl__fiber *fiber)
+{
+    if (loop->spare != NULL) {
+        whorl__fibers_put(&loop->fibers, loop->spare);
+    }
+    loop->spare = fiber;
 }
 
 static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
@@ -66,16 +75,25 @@ static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
         whorl__sched_requeue(loop, task);
         break;
     case WHORL__ACTION_END:
-        whorl__fibers_put(&loop->fibers, task->fiber);
+        keep_fiber(loop, task->fiber);
         end_task(loop, task);
         break;
     }
 }
 
-static bool give_stack(struct whorl__loop *loop, struct whorl_task *task)
+static WHORL_COLD bool get_fiber(struct whorl__loop *loop, struct whorl_task *task)
 {
     const size_t bytes = task->stack_bytes != 0 ? task->stack_bytes : loop->runtime->stack_bytes;
-    if (WHORL_UNLIKELY(whorl__fibers_get(&loop->fibers, bytes, &task->fiber) != 0)) {
+    return whorl__fibers_get(&loop->fibers, bytes, &task->fiber) == 0;
+}
+
+static bool give_stack(struct whorl__loop *loop, struct whorl_task *task)
+{
+    struct whorl__fiber *const spare = loop->spare;
+    if (WHORL_LIKELY(spare != NULL && spare->size_class == task->stack_class)) {
+        task->fiber = spare;
+        loop->spare = NULL;
+    } else if (!get_fiber(loop, task)) {
         return false;
     }
     task->fiber->user = task;
@@ -307,9 +325,13 @@ void *whorl__worker_main(void *arg)
     struct whorl__loop *const loop = arg;
     whorl__tls_set_worker((struct whorl__worker *)loop);
     whorl__fiber_init_host(&loop->host);
+    loop->errno_at = whorl__tls_errno_at();
     int64_t now_ns = whorl__os->now_ns();
     while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs the store that stops */
         turn(loop, &now_ns);
+    }
+    if (loop->spare != NULL) {
+        whorl__fibers_put(&loop->fibers, loop->spare);
     }
     whorl__fiber_fini_host(&loop->host);
     whorl__tls_set_worker(NULL);
@@ -321,22 +343,42 @@ void *whorl__worker_main(void *arg)
 static WHORL_COLD void free_slot_remote(struct whorl_task *task)
 {
     struct whorl__runtime *const runtime = task->runtime;
+    whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
+    whorl__state_free(&task->word);
     if (whorl__slots_give_remote(&runtime->slots, task)) {
         whorl__os->free(runtime);
     }
 }
 
+/* True: it was the last. acquire: all that the others did before they let go is seen. */
+static bool let_go(struct whorl_task *task)
+{
+    return whorl__load_acquire_u32(&task->future.references) == 1 ||
+           whorl__add_u32(&task->future.references, (uint32_t)-1) == 1;
+}
+
+static void free_slot(struct whorl__loop *here, struct whorl_task *task)
+{
+    whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
+    whorl__state_free(&task->word);
+    whorl__slots_give(&task->runtime->slots, &here->slots, task);
+}
+
+void whorl__sched_drop_on(struct whorl__loop *here, struct whorl_task *task)
+{
+    if (let_go(task)) {
+        free_slot(here, task);
+    }
+}
+
 void whorl__sched_drop(struct whorl_task *task)
 {
-    /* acquire: alone, and all that the others did before they let go is seen */
-    if (whorl__load_acquire_u32(&task->future.references) != 1 &&
-        whorl__add_u32(&task->future.references, (uint32_t)-1) != 1) {
+    if (!let_go(task)) {
         return;
     }
-    whorl__state_free(&task->word);
     struct whorl__loop *const here = whorl__loop_current();
     if (here != NULL && here->runtime == task->runtime) {
-        whorl__slots_give(&task->runtime->slots, &here->slots, task);
+        free_slot(here, task);
     } else {
         free_slot_remote(task);
     }

@@ -95,6 +95,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     uint32_t index;             /* C: the slot's */
     int pin;                    /* C: loop index + 1, 0 = free */
     uint32_t stack_bytes;       /* C: 0 = the runtime's default */
+    uint32_t stack_class;       /* C: the size it is rounded up to, fiber/stack.h */
     uint16_t reason;            /* R: enum whorl__park_reason */
     uint32_t stall_reported;    /* A: the monitor has named it */
     uint8_t io_budget;          /* R: ready I/O calls left before it gives way */

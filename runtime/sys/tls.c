@@ -34,6 +34,13 @@ WHORL_OPAQUE void whorl__tls_set_worker(struct whorl__worker *worker)
     *slot = worker;
 }
 
+WHORL_OPAQUE int *whorl__tls_errno_at(void)
+{
+    int *slot = &errno;
+    __asm__ volatile("" : "+r"(slot));
+    return slot;
+}
+
 WHORL_OPAQUE int whorl__tls_errno(void)
 {
     int *slot = &errno;

@@ -17,6 +17,9 @@ struct whorl__worker;
 struct whorl__worker *whorl__tls_worker(void);
 void whorl__tls_set_worker(struct whorl__worker *worker);
 
+/* Where the calling thread's errno lies: for a loop, which knows whose thread it is on. */
+int *whorl__tls_errno_at(void);
+
 /* The calling thread's errno: saved before a task leaves its thread, put back where it resumes. */
 int whorl__tls_errno(void);
 void whorl__tls_set_errno(int value);

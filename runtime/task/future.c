@@ -158,7 +158,7 @@ static void tell(struct told *told)
         if (alone) {
             whorl__sched_submit(task);
         } else {
-            whorl__sched_submit_new(task);
+            whorl__sched_submit_behind(task);
         }
     }
     while (told->callbacks != NULL) {
@@ -178,12 +178,6 @@ static void write_outcome(struct whorl_future *future, const struct whorl__outco
 bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome)
 {
     const uint32_t ended = DONE | (outcome->cancelled ? CANCELLED : 0);
-    if (future->kind == WHORL__FUTURE_TASK) { /* nobody else completes it */
-        write_outcome(future, outcome);
-        if (whorl__cas_u32(&future->word, 0, ended)) { /* release half, pairs F1 */
-            return true;
-        }
-    }
     struct told told = {.callbacks_end = &told.callbacks};
     const uint32_t word = lock(future);
     if (word & DONE) {
@@ -207,6 +201,18 @@ static int take_result(struct whorl_future *future, void **ret_value)
         *ret_value = future->value;
     }
     return future->error;
+}
+
+/* Without a wait. */
+static int take_done(struct whorl_future *future, bool awaits, void **ret_value)
+{
+    if (WHORL_UNLIKELY(awaits && future->error == -ECANCELED)) {
+        struct whorl_task *const self = whorl__task_current();
+        if (self != NULL) {
+            self->delivered_message = future->message;
+        }
+    }
+    return take_result(future, ret_value);
 }
 
 /* The task's way of waiting. awaits: cancelling the task cancels the future. */
@@ -242,10 +248,7 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
     if (!whorl__future_is_done(future)) {
         return -ETIMEDOUT;
     }
-    if (awaits && future->error == -ECANCELED) {
-        task->delivered_message = future->message;
-    }
-    return take_result(future, ret_value);
+    return take_done(future, awaits, ret_value);
 }
 
 /* A plain thread's: it blocks. */
@@ -272,11 +275,7 @@ static int wait_for_future(struct whorl_future *future, bool awaits, int64_t dea
                            void **ret_value)
 {
     if (whorl__future_is_done(future)) {
-        struct whorl_task *const self = whorl__task_current();
-        if (awaits && self != NULL && future->error == -ECANCELED) {
-            self->delivered_message = future->message;
-        }
-        return take_result(future, ret_value);
+        return take_done(future, awaits, ret_value);
     }
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {

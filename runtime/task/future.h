@@ -21,6 +21,20 @@ void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kin
 /* Completes any kind of future; wakes or calls everybody who waits. False: it was done. */
 bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome);
 
+/* The same for a task, which nobody else completes: without the lock if nobody waits. */
+static inline void whorl__future_complete_alone(struct whorl_future *future,
+                                                const struct whorl__outcome *outcome)
+{
+    future->error = outcome->error;
+    future->value = outcome->value;
+    future->message = outcome->message;
+    const uint32_t ended =
+        WHORL__FUTURE_DONE | (outcome->cancelled ? WHORL__FUTURE_CANCELLED : 0);
+    if (WHORL_UNLIKELY(!whorl__cas_u32(&future->word, 0, ended))) { /* release half, pairs F1 */
+        (void)whorl__future_complete(future, outcome);
+    }
+}
+
 /* Cancels a plain future or a gather; what whorl_future_cancel does for those. */
 bool whorl__future_cancel_plain(struct whorl_future *future, const char *message);
 

@@ -10,13 +10,14 @@
 
 #include <errno.h>
 
-/* errno is the task's, not the thread's: it goes along. */
-static void leave(struct whorl_task *task, enum whorl__action action)
+/* errno is the task's, not the thread's: it goes along. task->loop is another one afterwards. */
+static inline void leave(struct whorl_task *task, enum whorl__action action)
 {
-    const int saved_errno = whorl__tls_errno();
-    task->loop->action = action;
-    whorl__fiber_switch(task->fiber, &task->loop->host);
-    whorl__tls_set_errno(saved_errno);
+    struct whorl__loop *const loop = task->loop;
+    const int saved_errno = *loop->errno_at;
+    loop->action = action;
+    whorl__fiber_switch(task->fiber, &loop->host);
+    *task->loop->errno_at = saved_errno;
 }
 
 void whorl__park(struct whorl_task *task, enum whorl__park_reason reason)

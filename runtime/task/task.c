@@ -90,6 +90,8 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     task->return_value = NULL;
     task->pin = wanted->pin;
     task->stack_bytes = (uint32_t)wanted->stack_bytes;
+    task->stack_class = wanted->stack_bytes == 0 ? runtime->stack_class
+                                                 : whorl__stack_class(wanted->stack_bytes);
     task->reason = WHORL__PARK_NONE;
     whorl__store_relaxed_u32(&task->stall_reported, 0); /* relaxed: nobody reports a new task yet */
     task->io_budget = 0;
@@ -129,7 +131,7 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
         *ret_task = task;
     }
     whorl__state_spawn(&task->word);
-    whorl__sched_submit_new(task);
+    whorl__sched_submit_new(here, task);
     return 0;
 }
 
@@ -143,10 +145,10 @@ int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body, voi
 int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
                 struct whorl_task **ret_task)
 {
-    if (whorl__task_current() == NULL) {
+    struct whorl__loop *const here = whorl__loop_current();
+    if (here == NULL || here->current == NULL) {
         return -EPERM;
     }
-    struct whorl__loop *const here = whorl__loop_current();
     return spawn_in(here->runtime, here, body, arg, attr, ret_task);
 }
 
@@ -193,7 +195,7 @@ static void finish(struct whorl_task *task, int error)
         .cancelled = cancelled,
         .message = cancelled ? task->delivered_message : NULL,
     };
-    (void)whorl__future_complete(&task->future, &outcome);
+    whorl__future_complete_alone(&task->future, &outcome);
 }
 
 void whorl__task_abandon(struct whorl_task *task, int error)
