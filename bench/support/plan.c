@@ -18,7 +18,7 @@ static const char help[] =
     "  --loops N       loops of the server, for HOME (default 1)\n"
     "  --seconds S     length of the measured window (default 5)\n"
     "  --warm-up S     comes before it, with the same load (default 1)\n"
-    "  --requests N    instead: N requests in all, closed loop, no warm-up\n"
+    "  --requests N    instead: N requests in all, no warm-up\n"
     "  --seed N        of the schedules (default 1)\n"
     "  --pid PID       the server's process, for its CPU time\n"
     "  --cpu INDEX     stay on the INDEX-th core this program may use\n"

@@ -115,8 +115,11 @@ static int64_t take_due(struct traffic_connection *connection)
 /* What an idle connection does next. */
 static void proceed(struct traffic *traffic, struct traffic_connection *connection, int64_t now_ns)
 {
+    if (traffic->sent == traffic->send_max) {
+        return;
+    }
     if (is_closed_loop(connection->class)) {
-        if (now_ns < traffic->end_ns && traffic->sent < traffic->send_max) {
+        if (now_ns < traffic->end_ns) {
             send_request(traffic, connection, now_ns);
         }
     } else if (connection->due_ns >= traffic->end_ns) {
@@ -207,7 +210,7 @@ void traffic_start(struct traffic *traffic, uint64_t seed, int64_t start_ns, int
 static int64_t send_all_due(struct traffic *traffic)
 {
     struct whorl__heap_node *node;
-    while ((node = whorl__heap_peek(&traffic->idle)) != NULL) {
+    while ((node = whorl__heap_peek(&traffic->idle)) != NULL && traffic->sent < traffic->send_max) {
         struct traffic_connection *connection =
             whorl_container_of(node, struct traffic_connection, node);
         const int64_t late_ns = bench_now_ns() - connection->due_ns;

@@ -66,7 +66,7 @@ struct traffic {
     int capacity;
 
     size_t echo_bytes; /* an answer is that many bytes; 0: an answer is HTTP */
-    uint64_t send_max; /* closed loops stop after that many requests in all */
+    uint64_t send_max; /* nothing is sent after that many requests */
     int64_t begin_ns;  /* the window: what is intended from here */
     int64_t end_ns;    /* to before here is measured; nothing intended later is sent */
 
