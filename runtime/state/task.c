@@ -8,7 +8,7 @@
 void whorl__task_copy_name(struct whorl_task *task, char *ret_name, size_t name_bytes)
 {
     whorl__spin_lock(&task->lock);
-    if (task->name[0] != '\0') {
+    if (task->named) {
         snprintf(ret_name, name_bytes, "%s", task->name);
     } else {
         /* relaxed: a number */

@@ -94,28 +94,31 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     struct whorl__runtime *runtime; /* C */
     uint32_t index;             /* C: the slot's */
     int pin;                    /* C: loop index + 1, 0 = free */
+
+    /* Third line */
     uint32_t stack_bytes;       /* C: 0 = the runtime's default */
     uint32_t stack_class;       /* C: the size it is rounded up to, fiber/stack.h */
     uint16_t reason;            /* R: enum whorl__park_reason */
-    uint32_t stall_reported;    /* A: the monitor has named it */
     uint8_t io_budget;          /* R: ready I/O calls left before it gives way */
+    bool named;                 /* M(lock): name is set */
+    uint32_t stall_reported;    /* A: the monitor has named it */
+    uint64_t serial;            /* A: the N of Task-N */
 
     /* Cancelling: task/cancel.c */
     struct whorl__spinlock lock;
     uint32_t request_seq;           /* M(lock): requests ever made */
+    const char *delivered_message;  /* R: of the cancel it got last */
+    struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept alive by the task */
+    struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
+
+    /* Cold: a task that is never cancelled nor named does not touch these lines. */
     uint32_t delivered_seq;         /* M(lock): the last request that was delivered */
     uint32_t undelivered;           /* M(lock): requests made since the last delivery */
     int requests;                   /* M(lock): made and not taken back */
     bool shutdown_asked;            /* M(lock) */
-    struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept alive by the task */
-    struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
     const char *request_message;    /* M(lock): of the newest request */
-    const char *delivered_message;  /* R */
-
-    /* Cold */
-    uint64_t serial;                     /* A: the N of Task-N */
-    struct whorl_task *next_magazine;    /* M(slots) */
-    char name[WHORL_TASK_NAME_MAX + 1];  /* M(lock): "" until somebody asks */
+    struct whorl_task *next_magazine;   /* M(slots) */
+    char name[WHORL_TASK_NAME_MAX + 1]; /* M(lock) */
 };
 
 static inline whorl__handle whorl__handle_make(const struct whorl_task *task, uint32_t epoch)

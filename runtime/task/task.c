@@ -42,11 +42,12 @@ static uint64_t draw_serial(struct whorl__loop *loop)
 
 static void set_name(struct whorl_task *task, const char *name)
 {
-    if (name == NULL && task->name[0] == '\0') {
+    if (name == NULL && !task->named) {
         return;
     }
     whorl__spin_lock(&task->lock); /* a report may be reading the last task's */
     snprintf(task->name, sizeof task->name, "%s", name != NULL ? name : "");
+    task->named = name != NULL;
     whorl__spin_unlock(&task->lock);
 }
 
@@ -65,7 +66,7 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
 /* What a slot's last task left that the next one must not see. */
 static void reset_cancel(struct whorl_task *task)
 {
-    if (task->request_seq != 0 || task->delivered_message != NULL) {
+    if (WHORL_UNLIKELY(task->request_seq != 0 || task->delivered_message != NULL)) {
         whorl__spin_lock(&task->lock);
         task->request_seq = task->delivered_seq = task->undelivered = 0;
         task->requests = 0;
@@ -275,8 +276,9 @@ const char *whorl_task_name(struct whorl_task *task)
     char name[WHORL_TASK_NAME_MAX + 1];
     whorl__task_copy_name(task, name, sizeof name);
     whorl__spin_lock(&task->lock);
-    if (task->name[0] == '\0') {
+    if (!task->named) {
         memcpy(task->name, name, sizeof name);
+        task->named = true;
     }
     whorl__spin_unlock(&task->lock);
     return task->name;
