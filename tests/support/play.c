@@ -1,0 +1,129 @@
+/*
+ * play.c - see play.h.
+ */
+#include "support/play.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+
+#define PATIENCE_NS (10 * WHORL_SECOND)
+
+int count_own(const char *folder)
+{
+    char path[64];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/self/%s", folder);
+    DIR *const entries = opendir(path);
+    if (entries == NULL) {
+        return -1;
+    }
+    while (readdir(entries) != NULL) {
+        count++;
+    }
+    closedir(entries);
+    return count;
+}
+
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+/* The first thread of a process makes a sanitizer start one of its own, which then stays. */
+static int count_threads(void)
+{
+    static bool had_one;
+    pthread_t thread;
+    if (!had_one && pthread_create(&thread, NULL, do_nothing, NULL) == 0) {
+        (void)pthread_join(thread, NULL);
+        had_one = true;
+    }
+    return count_own("task");
+}
+
+bool comes_down_to(const char *folder, int count)
+{
+    const int64_t deadline_ns = whorl_after(PATIENCE_NS);
+    while (count_own(folder) > count) {
+        if (whorl_now() > deadline_ns) {
+            return false;
+        }
+        sched_yield();
+    }
+    return count_own(folder) == count;
+}
+
+int play(int loops, whorl_body *body, void *arg)
+{
+    const struct whorl_options options = {.loops = loops, .no_pin = 1};
+    const int threads = count_threads();
+    const int descriptors = count_own("fd");
+    const int error = whorl_run(body, arg, &options);
+    assert_int_equal(count_own("fd"), descriptors);
+    assert_true(comes_down_to("task", threads));
+    return error;
+}
+
+void must_at(int error, const char *file, int line)
+{
+    if (error != 0) {
+        fprintf(stderr, "%s:%d: unexpected %s\n", file, line, whorl_error_name(error));
+        abort();
+    }
+}
+
+struct whorl_future *new_future(void)
+{
+    struct whorl_future *future = NULL;
+    must(whorl_future_new(&future));
+    return future;
+}
+
+struct whorl_task *start(whorl_body *body, void *arg)
+{
+    struct whorl_task *task = NULL;
+    must(whorl_spawn(body, arg, NULL, &task));
+    return task;
+}
+
+int finish(struct whorl_task *task)
+{
+    const int error = whorl_await(task, NULL);
+    whorl_task_unref(task);
+    return error;
+}
+
+/* The longest chain of events in these tests needs fewer passes than this. */
+void settle(void)
+{
+    for (int pass = 0; pass < 8; pass++) {
+        must(whorl_yield());
+    }
+}
+
+int wait_for_ever(void)
+{
+    return whorl_sleep_until(WHORL_NEVER);
+}
+
+void note(struct journal *journal, char letter)
+{
+    const size_t length = strlen(journal->text);
+    must(length + 1 < sizeof journal->text ? 0 : -EOVERFLOW);
+    journal->text[length] = letter;
+}
+
+int sit(void *arg)
+{
+    struct sitter *const sitter = arg;
+    sitter->ran = true;
+    if (sitter->begun != NULL) {
+        must(whorl_future_set_result(sitter->begun, NULL));
+    }
+    sitter->got = sitter->gate != NULL ? whorl_future_await(sitter->gate, NULL) : wait_for_ever();
+    sitter->message = whorl_cancel_message();
+    must(whorl_return(sitter->value));
+    return sitter->answer == PASS_ON ? sitter->got : sitter->answer;
+}
