@@ -491,7 +491,23 @@ static void connection_start(struct shard *shard, int fd)
     }
 }
 
-/* Accepts until it is cancelled, and then those who are at the door already. */
+/*
+ * Those whom the kernel has let in but nobody has accepted, or closing the listener would reset them.
+ * Asked of the kernel itself: a loop that is busy may not have heard of them yet.
+ */
+static void accept_last(struct shard *shard)
+{
+    int fd;
+    while ((fd = accept4(shard->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if (whorl_fd_adopt(fd) == 0) {
+            connection_start(shard, fd);
+        } else {
+            close(fd);
+        }
+    }
+}
+
+/* Accepts until it is cancelled. */
 static int acceptor_run(void *arg)
 {
     struct shard *shard = arg;
@@ -499,10 +515,7 @@ static int acceptor_run(void *arg)
     while ((fd = whorl_accept(shard->listener)) >= 0) {
         connection_start(shard, fd);
     }
-    const int64_t last_ns = whorl_after(STOP_GRACE / 2);
-    while ((fd = whorl_accept_until(shard->listener, last_ns)) >= 0) {
-        connection_start(shard, fd);
-    }
+    accept_last(shard);
     whorl_close(shard->listener);
     user_leave();
     return 0;

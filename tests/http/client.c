@@ -317,8 +317,9 @@ static int do_crowd(int port, char **options)
 /*
  * load PORT CONNECTIONS LIMIT_MS PATH: GETs PATH on so many kept connections, one request at a time
  * on each. A connection is made anew after an answer that closes it; if that fails, it is over.
- * Runs until all are, or for LIMIT_MS. Prints "begun" after the first answer, and at the end
- * "answered N, refused N, lost N, bad N": lost are requests without a whole answer.
+ * Runs until all are over, or for LIMIT_MS. Prints "begun" after the first answer, and at the end
+ * "answered N, refused N, lost N, bad N": refused are those whom the server let go before they
+ * asked, lost are requests without a whole answer.
  */
 struct peer {
     int fd;       /* -1: at its end */
@@ -348,8 +349,16 @@ static void peer_end(struct peer *peer)
     peer->fd = -1;
 }
 
+/* Asks again, unless the server has ended the connection since its last answer, as it may. */
 static void peer_ask(struct peer *peer)
 {
+    char byte;
+    if (recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+        load.refused++;
+        close(peer->fd);
+        peer->fd = -1;
+        return;
+    }
     peer->heard = peer->have = 0;
     memset(peer->head, 0, sizeof peer->head);
     if (say(peer->fd, load.request, load.request_bytes) < load.request_bytes) {

@@ -6,7 +6,7 @@ compile client
 
 mkdir "$work/root"
 echo page >"$work/root/index.html"
-head -c 3000000 /dev/zero >"$work/root/large.bin"
+head -c 300000 /dev/zero >"$work/root/large.bin"
 
 has_begun() {
     grep -qs '^begun' "$work/load.out"
