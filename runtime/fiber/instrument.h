@@ -1,5 +1,5 @@
 /*
- * instrument.h - what ASan, TSan, LSan and valgrind are told about fibers; nothing in a plain build.
+ * instrument.h - what the sanitizers and valgrind are told about fibers; nothing in a plain build.
  *
  * Owns:       struct whorl__instrument, the tools' handles inside a fiber.
  * Threads:    whoever runs or owns the fiber at the moment.

@@ -7,8 +7,8 @@
  * Invariant:  the handler calls nothing but system calls, the two hooks and abort.
  * Not chosen: printf and its kind: the fault may have hit inside malloc or stdio.
  *
- * sigaction, sigaltstack and mincore are not in the table of os.h: with good arguments, and these are
- * constants, they cannot fail.
+ * sigaction, sigaltstack and mincore are not in the table of os.h: with good arguments, and these
+ * are constants, they cannot fail.
  */
 #include "fiber/overflow.h"
 

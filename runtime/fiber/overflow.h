@@ -22,7 +22,7 @@ struct whorl__fiber;
 void whorl__overflow_install(struct whorl__fiber *(*current)(void),
                              const char *(*name)(const struct whorl__fiber *fiber));
 
-/* Gives the calling thread a signal stack unless it has one (then *ret_altstack is NULL). -ENOMEM. */
+/* Gives the calling thread a signal stack; one that has its own keeps it, *ret_altstack is NULL. */
 WHORL_MUST_USE int whorl__overflow_thread_start(void **ret_altstack);
 void whorl__overflow_thread_stop(void *altstack);
 

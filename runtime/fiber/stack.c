@@ -10,8 +10,8 @@
  *             it is first wanted: making a slab costs one map call and touches nothing.
  *             On the warm shelf fibers keep context and memory; on the cold shelf they have
  *             sp == NULL, no tool holds state for them, and their pages are gone.
- * Not chosen: one list of slabs with free counts, so that empty slabs can be unmapped: address space
- *             is all an idle slab costs. Descriptors on their stacks: they would share a page with
+ * Not chosen: free counts per slab, so that empty slabs can be unmapped: address space is all an
+ *             idle slab costs. Descriptors on their stacks: they would share a page with
  *             what they must outlive, and all lie at one place of the page.
  */
 #include "fiber/stack.h"
@@ -127,8 +127,8 @@ static bool protect_locked(struct whorl__stacks *stacks, char *low)
     return true;
 }
 
-/* Whether the kernel cannot read at `low`, found out without a fault of our own. (A futex call would
- * do without a descriptor, but valgrind reads the word itself, and dies.) */
+/* Whether the kernel cannot read at `low`, found out without a fault of our own. A futex call would
+ * do without a descriptor, but valgrind reads the word itself, and dies. */
 static bool is_unreadable(const char *low)
 {
     const int fd = whorl__os->eventfd();
@@ -140,8 +140,8 @@ static bool is_unreadable(const char *low)
     return unreadable;
 }
 
-/* Emulators take advice they do not know and do nothing: qemu-user answers 0. So the first marker is
- * tried before any is relied on. */
+/* Emulators take advice they do not know and do nothing: qemu-user answers 0. So the first marker
+ * is tried before any is relied on. */
 static bool mark_locked(struct whorl__stacks *stacks, char *low)
 {
     if (RUNNING_ON_VALGRIND) { /* it reads what the kernel lets it map, and would die of the try */

@@ -47,7 +47,7 @@
 
     .text
 
-/* void whorl__switch(struct whorl__fiber *from, struct whorl__fiber *to): sp is their first field */
+/* void whorl__switch(struct whorl__fiber *from, struct whorl__fiber *to): sp is the first field */
     .globl  whorl__switch
     .hidden whorl__switch
     .type   whorl__switch, %function

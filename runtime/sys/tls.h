@@ -13,7 +13,7 @@
 
 struct whorl__worker;
 
-/* The calling thread's worker; NULL on a thread that drives no loop. Never keep it across a wait. */
+/* The calling thread's worker; NULL on a thread that drives no loop. Not to be kept over a wait. */
 struct whorl__worker *whorl__tls_worker(void);
 void whorl__tls_set_worker(struct whorl__worker *worker);
 

@@ -50,7 +50,7 @@ static void put_many(struct rig *rig, struct whorl__fiber *fibers[], size_t coun
 
 static void test_fiber_put_last_is_got_first(void **state)
 {
-    /* The warmest stack is the one in the CPU's caches; first touch of a page costs microseconds. */
+    /* The warmest stack is the one in the CPU's caches; touching a new page costs microseconds. */
     struct rig *rig = *state;
     struct whorl__fiber *fibers[3];
     struct whorl__fiber *again = NULL;
@@ -164,7 +164,7 @@ static void test_cache_trimmed_gives_everything_back(void **state)
 
 static void test_fibers_at_different_places_of_the_page(void **state)
 {
-    /* Were all tops alike, the hot lines of all stacks would share a few sets of the CPU's caches. */
+    /* Were all tops alike, the hot lines of all stacks would share few sets of the CPU's caches. */
     struct rig *rig = *state;
     struct whorl__fiber *fibers[8];
     for (int i = 0; i < 8; i++) {

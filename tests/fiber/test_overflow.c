@@ -269,7 +269,7 @@ static void test_signal_sent_by_hand_keeps_its_meaning(void **state)
 
 static void test_signal_stack_of_the_program_is_kept(void **state)
 {
-    /* Sanitizers and crash reporters unmap their own at thread end; taking it away would break it. */
+    /* Sanitizers and crash reporters unmap their own at thread end, and would unmap ours. */
     (void)state;
     static char own[64 << 10];
     const stack_t altstack = {.ss_sp = own, .ss_size = sizeof(own)};

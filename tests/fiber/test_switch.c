@@ -253,7 +253,7 @@ static void hold_registers(struct job *job)
 
 static void test_registers_of_callee_are_each_kept(void **state)
 {
-    /* Compiled code rarely has all six busy, so assembly fills them, on both sides of the switch. */
+    /* Compiled code rarely has all six busy, so assembly fills them, on both sides. */
     struct rig *rig = *state;
     struct job job = {0};
     long registers[6] = {21, 22, 23, 24, 25, 26};
@@ -307,7 +307,7 @@ static WHORL_NOINLINE void walk_stack(struct job *job)
 static void test_backtrace_in_fiber_ends_at_its_entry(void **state)
 {
     /* Without the end mark an unwinder runs on into whatever lies above: garbage, or a crash. The
-     * frames are this function, the entry, its two callers, and the C library's or a sanitizer's. */
+     * frames are this function, the entry, its two callers, and a few of a sanitizer. */
     struct rig *rig = *state;
     struct job job = {0};
     get(rig, &job, walk_stack);

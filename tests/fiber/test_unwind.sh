@@ -52,7 +52,8 @@ gdb.execute("kill")
 both = all(seen.get(end, 0) > 30 for end in ENDS)
 print("RESULT", "passed" if both and seen["bad"] == 0 else "failed", seen)
 GDB
-output=$(ASAN_OPTIONS=detect_leaks=0 timeout 50 gdb -q -nx -batch -ex "source $script" "$program" 2>&1 </dev/null)
+export ASAN_OPTIONS=detect_leaks=0
+output=$(timeout 50 gdb -q -nx -batch -ex "source $script" "$program" 2>&1 </dev/null)
 case $output in
 *"RESULT passed"*) echo "$output" | grep RESULT ;;
 *ptrace*"not permitted"*) skip "no ptrace here" ;;

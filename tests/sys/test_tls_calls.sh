@@ -45,11 +45,11 @@ int main(int count, char **words)
     return probe_worker() + probe_errno();
 }
 PROBE
-echo 'void opaque(void); void opaque(void) { __asm__ volatile("" ::: "memory"); }' >"$folder/opaque.c"
+echo 'void opaque(void); void opaque(void) { __asm__("" ::: "memory"); }' >"$folder/opaque.c"
 
-# The wall has two halves, WHORL_OPAQUE and the asm. "bare" lacks both, "open" the first. (A lost asm
-# alone changes nothing today: neither compiler takes a noinline reader of a variable for constant
-# while something writes it.)
+# The wall has two halves, WHORL_OPAQUE and the asm. "bare" lacks both, "open" the first. A lost
+# asm alone changes nothing today: neither compiler takes a noinline reader of a variable for
+# constant while something writes it.
 cp runtime/sys/tls.c "$folder/real"
 sed -e '/__asm__ volatile/d' -e 's/^WHORL_OPAQUE //' runtime/sys/tls.c >"$folder/bare"
 sed -e 's/^WHORL_OPAQUE //' runtime/sys/tls.c >"$folder/open"
