@@ -92,39 +92,31 @@ static int parse_number(const char *text, int64_t *ret_number, const char **ret_
     return 0;
 }
 
-static int read_limit_v2(struct search *search, const char *folder)
+/* The text is "QUOTA PERIOD", or "max PERIOD", or empty where the files are not there. */
+static int parse_limit(struct search *search, const char *text)
 {
-    char text[NUMBER_MAX];
-    int error = read_if_present(search, folder, "cpu.max", text, sizeof text);
-    if (error || text[0] == '\0' || strncmp(text, "max", 3) == 0) {
-        return error;
+    if (text[0] == '\0' || strncmp(text, "max", 3) == 0) {
+        return 0;
     }
     int64_t quota, period;
     const char *rest;
-    error = parse_number(text, &quota, &rest);
+    int error = parse_number(text, &quota, &rest);
     if (!error) {
         error = parse_number(rest, &period, &rest);
     }
     return error ? error : note_limit(search, quota, period);
 }
 
-static int read_limit_v1(struct search *search, const char *folder)
+static int read_limit(struct search *search, const char *folder, bool is_v2)
 {
-    char quota_text[NUMBER_MAX], period_text[NUMBER_MAX];
-    int error = read_if_present(search, folder, "cpu.cfs_quota_us", quota_text, NUMBER_MAX);
-    if (!error) {
-        error = read_if_present(search, folder, "cpu.cfs_period_us", period_text, NUMBER_MAX);
+    char text[2 * NUMBER_MAX];
+    const char *quota_file = is_v2 ? "cpu.max" : "cpu.cfs_quota_us";
+    int error = read_if_present(search, folder, quota_file, text, NUMBER_MAX);
+    if (!error && !is_v2 && text[0] != '\0') {
+        char *end = text + strlen(text);
+        error = read_if_present(search, folder, "cpu.cfs_period_us", end, NUMBER_MAX);
     }
-    if (error || quota_text[0] == '\0') {
-        return error;
-    }
-    int64_t quota, period;
-    const char *rest;
-    error = parse_number(quota_text, &quota, &rest);
-    if (!error) {
-        error = parse_number(period_text, &period, &rest);
-    }
-    return error ? error : note_limit(search, quota, period);
+    return error ? error : parse_limit(search, text);
 }
 
 /* ---- the walk ---- */
@@ -158,8 +150,7 @@ static int walk_up(struct search *search, const struct mount *mount, const char 
     }
     const size_t point_length = strlen(mount->point);
     for (;;) {
-        const int error =
-            mount->is_v2 ? read_limit_v2(search, folder) : read_limit_v1(search, folder);
+        const int error = read_limit(search, folder, mount->is_v2);
         if (error || strlen(folder) <= point_length) {
             return error;
         }
