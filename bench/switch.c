@@ -10,14 +10,14 @@
 #include "support/measure.h"
 #include "support/yardstick.h"
 
-#define SWITCHES 20000000L
+#define SWITCHES 4000000L
 
 static const char help[] =
     "Times a locked compare-and-swap, and a switch in a ring of 2 and of 1000 fibers.";
 
 int main(int argc, char **argv)
 {
-    const struct bench_options options = bench_options_parse(argc, argv, 7, help);
+    const struct bench_options options = bench_options_parse(argc, argv, 15, help);
     const long count = options.quick ? SWITCHES / 10 : SWITCHES;
     struct bench_series cas = {.count = 0};
     struct bench_series two = {.count = 0};

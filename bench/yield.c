@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define TASKS       1000
-#define YIELDS_EACH 5000L
+#define YIELDS_EACH 1000L
 #define YIELD_BAR   5.0
 
 static const char help[] =
@@ -89,7 +89,7 @@ static double time_yield(enum whorl_mode mode, int loops, long yields_each)
 
 int main(int argc, char **argv)
 {
-    const struct bench_options options = bench_options_parse(argc, argv, 7, help);
+    const struct bench_options options = bench_options_parse(argc, argv, 15, help);
     const long yields_each = options.quick ? YIELDS_EACH / 10 : YIELDS_EACH;
     const int cores = bench_core_count();
     struct bench_series bare = {.count = 0};

@@ -78,7 +78,7 @@ struct bench_options bench_options_parse(int argc, char **argv, int rounds_defau
         bench_die("'%s' is not an option; try --help", argv[optind]);
     }
     if (!options.rounds) {
-        options.rounds = options.quick ? 1 : rounds_default;
+        options.rounds = options.quick && rounds_default > 3 ? 3 : rounds_default;
     }
     return options;
 }

@@ -19,8 +19,8 @@
 /* What a program's command line may say; each has --json FILE, --rounds N, --quick and --help. */
 struct bench_options {
     const char *json_path;
-    int rounds; /* the program's default until --rounds or --quick says otherwise */
-    bool quick; /* a tenth of the work, for a look */
+    int rounds; /* many short ones: a median of these passes over what others do meanwhile */
+    bool quick; /* a tenth of the work in three rounds, for a look */
 };
 
 /* Prints `help` and ends for --help; ends with one line for a bad option. */
