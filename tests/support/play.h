@@ -20,8 +20,8 @@
 
 #include <cmocka.h>
 
-/* The loop counts at which a row that does not depend on order must hold. */
-#define for_each_loop_count(loops) for (int loops = 1; loops <= 4; loops *= 2)
+/* Rows that do not depend on an order must hold at one loop, two, and as many as this. */
+enum { LOOPS_MOST = 4 };
 
 /* A code that no call of whorl returns: tells "not written" from every result. */
 enum { UNSET = 12345 };
