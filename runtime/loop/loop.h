@@ -69,6 +69,7 @@ struct whorl__loop {
     uint32_t stuck;          /* A: the monitor found it in one task for stall_ns */
     uint32_t watcher;        /* A: 1 + the loop that serves it meanwhile; 0 = none */
     uint32_t watching;       /* L: how many stuck loops this one serves */
+    bool watching_blind;     /* L: the epoll of one of them is not inside its own */
     uint64_t watch_set[WHORL_LOOPS_MAX / 64]; /* L: which */
     uint16_t *victims;       /* C: the other loops, nearest first */
     uint16_t *victim_levels; /* C: how far each is */

@@ -8,8 +8,13 @@
  *   - asks its epoll along with its own: the kernel lets any thread do that, and the records take
  *     events from two pollers at once;
  *   - fires its timers, under their lock;
- *   - has its epoll inside the own one, so that it can sleep and still be told.
+ *   - has its epoll inside the own one, so that it can sleep and still be told. Where the kernel
+ *     refuses that, it sleeps no longer than stall_ns: two loops that are stuck by turns would have
+ *     each other's epoll inside their own, for who gets stuck while it watches has not cleared up.
  * What it finds becomes ready on the watcher. Pinned tasks stay, and wait.
+ *
+ * A loop that nobody serves is announced at every look, not once: an announcement is dropped while
+ * somebody searches, and that one may be past its own look at the stuck loops, about to sleep.
  *
  * Owns:       runtime->monitor; loop->stuck, watcher, watching.
  * Threads:    monitor: marks. The stuck loop, when its task comes back: unmarks. Any other: watches.
@@ -94,6 +99,18 @@ static bool has_stealable(const struct whorl__loop *loop)
     return whorl__load_relaxed_ptr(&loop->hot) != NULL || whorl__runqueue_length(&loop->queue) > 0;
 }
 
+static bool is_stuck(const struct whorl__loop *loop)
+{
+    return whorl__load_relaxed_u32(&loop->stuck) != 0; /* relaxed: a hint, see C1 */
+}
+
+/* A watcher that is stuck itself is as good as none. */
+static bool is_served(const struct whorl__loop *loop)
+{
+    const uint32_t watcher = whorl__load_relaxed_u32(&loop->watcher); /* relaxed: a hint */
+    return watcher != 0 && !is_stuck(loop->runtime->loops[watcher - 1]);
+}
+
 static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
 {
     struct whorl__runtime *const runtime = loop->runtime;
@@ -113,9 +130,8 @@ static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now
         whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns);
     }
     if (runtime->stealing && held_ns >= runtime->stall_ns) {
-        const bool newly = whorl__load_relaxed_u32(&loop->stuck) == 0; /* relaxed: own mark */
         mark_stuck(loop);
-        if (newly || has_stealable(loop)) {
+        if (!is_served(loop) || has_stealable(loop)) {
             whorl__idle_notify(NULL, runtime);
         }
     }
@@ -219,11 +235,6 @@ void whorl__monitor_stop(struct whorl__runtime *runtime)
 
 /* ---- the watcher ---- */
 
-static bool is_stuck(const struct whorl__loop *loop)
-{
-    return whorl__load_relaxed_u32(&loop->stuck) != 0; /* relaxed: a hint, see C1 */
-}
-
 static bool watches(const struct whorl__loop *loop, const struct whorl__loop *other)
 {
     return loop->watch_set[other->index / 64] >> (other->index % 64) & 1;
@@ -237,8 +248,7 @@ static void begin_watch(struct whorl__loop *loop, struct whorl__loop *other)
         return;
     }
     if (whorl__poller_watch(&loop->poller, &other->poller) != 0) {
-        (void)whorl__cas_u32(&other->watcher, loop->index + 1, 0);
-        return;
+        loop->watching_blind = true;
     }
     loop->watch_set[other->index / 64] |= UINT64_C(1) << (other->index % 64);
     loop->watching++;
@@ -249,6 +259,7 @@ static void end_watch(struct whorl__loop *loop, struct whorl__loop *other)
     whorl__poller_unwatch(&loop->poller, &other->poller);
     loop->watch_set[other->index / 64] &= ~(UINT64_C(1) << (other->index % 64));
     loop->watching--;
+    loop->watching_blind &= loop->watching > 0;
     (void)whorl__cas_u32(&other->watcher, loop->index + 1, 0);
 }
 
@@ -299,9 +310,14 @@ void whorl__rescue_serve(struct whorl__loop *loop)
     }
 }
 
+static int64_t blind_look_ns(const struct whorl__loop *loop)
+{
+    return whorl__os->now_ns() + loop->runtime->stall_ns;
+}
+
 int64_t whorl__rescue_next_deadline(const struct whorl__loop *loop)
 {
-    int64_t first_ns = WHORL_NEVER;
+    int64_t first_ns = loop->watching_blind ? blind_look_ns(loop) : WHORL_NEVER;
     for (unsigned i = 0; loop->watching > 0 && i < loop->runtime->loop_count; i++) {
         const struct whorl__loop *const other = loop->runtime->loops[i];
         if (i != loop->index && watches(loop, other)) {

@@ -232,18 +232,20 @@ static int64_t sleep_time(const struct whorl__loop *loop)
     return next_ns > now_ns ? next_ns - now_ns : 0;
 }
 
+/* The monitor may have seen the loop asleep, and parked, even where it then did not sleep. */
 static void sleep_in_poller(struct whorl__loop *loop)
 {
-    if (!whorl__idle_sleep_begin(loop)) {
-        whorl__idle_sleep_end(loop);
-        return;
+    const bool sleeps = whorl__idle_sleep_begin(loop);
+    if (sleeps) {
+        whorl__count(&loop->stats.sleeps, 1);
+        whorl__poller_poll(&loop->poller, sleep_time(loop), &loop->poll_result);
     }
-    whorl__count(&loop->stats.sleeps, 1);
-    whorl__poller_poll(&loop->poller, sleep_time(loop), &loop->poll_result);
     whorl__idle_sleep_end(loop);
     whorl__monitor_nudge(loop->runtime);
-    take_polled(loop);
-    fire_timers(loop, loop->polled_ns);
+    if (sleeps) {
+        take_polled(loop);
+        fire_timers(loop, loop->polled_ns);
+    }
 }
 
 /* Found: the loop searches no longer; if it was the last one to, the next is woken. */
@@ -269,14 +271,15 @@ static struct whorl_task *search(struct whorl__loop *loop)
     return loop->searching ? whorl__steal(loop) : whorl__sched_take_shared(loop);
 }
 
-/* Work of its own turned up while it searched. */
-static void stop_searching(struct whorl__loop *loop)
+/*
+ * Work of its own turned up while it searched. It must not run that while it counts as a searcher:
+ * a task may hold the loop for long, and nobody else would be woken to search all that time.
+ */
+static WHORL_COLD void stop_searching(struct whorl__loop *loop)
 {
-    if (loop->searching) {
-        loop->searching = false;
-        if (whorl__idle_search_end(loop->runtime) && whorl__steal_something_there(loop)) {
-            whorl__idle_notify(loop, loop->runtime);
-        }
+    loop->searching = false;
+    if (whorl__idle_search_end(loop->runtime) && whorl__steal_something_there(loop)) {
+        whorl__idle_notify(loop, loop->runtime);
     }
 }
 
@@ -299,13 +302,13 @@ static bool has_ready(const struct whorl__loop *loop)
 
 static void turn(struct whorl__loop *loop, int64_t *now_ns)
 {
+    if (loop->searching && has_ready(loop)) {
+        stop_searching(loop);
+    }
     const unsigned ran = run_ready(loop);
     const int64_t start_ns = *now_ns;
     *now_ns = whorl__os->now_ns();
     adapt_budget(loop, ran, *now_ns - start_ns);
-    if (ran > 0) {
-        stop_searching(loop);
-    }
     fire_timers(loop, *now_ns);
     (void)whorl__loop_take_inbox(loop);
     whorl__rescue_serve(loop);
