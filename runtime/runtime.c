@@ -194,7 +194,8 @@ static void *loop_main(void *arg)
 {
     struct whorl__loop *const loop = arg;
     void *altstack = NULL;
-    loop->thread_id = whorl__os->thread_id();
+    /* relaxed: a number; the monitor waits until it is there */
+    whorl__store_relaxed_u32(&loop->thread_id, (uint32_t)whorl__os->thread_id());
     name_thread(loop);
     pin_thread(loop);
     const int error = whorl__overflow_thread_start(&altstack);

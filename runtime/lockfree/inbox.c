@@ -58,9 +58,3 @@ struct whorl__inbox_node *whorl__inbox_take_all(struct whorl__inbox *inbox, unsi
     *ret_count = count;
     return oldest_first;
 }
-
-bool whorl__inbox_is_empty(const struct whorl__inbox *inbox)
-{
-    /* relaxed: nothing is read through it; who must not miss a push fences before */
-    return whorl__load_relaxed_ptr((void *const *)&inbox->stack.head) == NULL;
-}

@@ -44,6 +44,10 @@ bool whorl__inbox_push(struct whorl__inbox *inbox, struct whorl__inbox_node *nod
 struct whorl__inbox_node *whorl__inbox_take_all(struct whorl__inbox *inbox, unsigned *ret_count);
 
 /* A hint, out of date at once. */
-bool whorl__inbox_is_empty(const struct whorl__inbox *inbox);
+static inline bool whorl__inbox_is_empty(const struct whorl__inbox *inbox)
+{
+    /* relaxed: nothing is read through it; who must not miss a push fences before */
+    return whorl__load_relaxed_ptr((void *const *)&inbox->stack.head) == NULL;
+}
 
 #endif

@@ -43,11 +43,8 @@ void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task)
     whorl__fifo_push(&loop->bound, &task->ready);
 }
 
-unsigned whorl__loop_take_inbox(struct whorl__loop *loop)
+unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop)
 {
-    if (whorl__inbox_is_empty(&loop->inbox)) {
-        return 0;
-    }
     unsigned count;
     struct whorl__inbox_node *node = whorl__inbox_take_all(&loop->inbox, &count);
     while (node != NULL) {
@@ -74,8 +71,3 @@ void whorl__loop_wake(struct whorl__loop *loop)
     }
 }
 
-bool whorl__loop_has_own_work(const struct whorl__loop *loop)
-{
-    return !whorl__fifo_is_empty(&loop->bound) || !whorl__inbox_is_empty(&loop->inbox) ||
-           whorl__load_relaxed_ptr(&loop->hot) != NULL; /* relaxed: its own store, or a thief's */
-}

@@ -37,7 +37,7 @@ struct whorl__loop {
     unsigned index;                 /* C */
     bool strict;                    /* C */
     pthread_t thread;               /* C */
-    int thread_id;                  /* C: the kernel's, for reports; set before the first turn */
+    uint32_t thread_id;             /* A: the kernel's, for reports; 0 before the thread runs */
 
     /* Running */
     struct whorl__fiber host;       /* L: the thread's own context */
@@ -101,7 +101,12 @@ void whorl__loop_fini(struct whorl__loop *loop);
 void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task);
 
 /* Moves the inbox to `bound`; returns how many. */
-unsigned whorl__loop_take_inbox(struct whorl__loop *loop);
+unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop);
+
+static inline unsigned whorl__loop_take_inbox(struct whorl__loop *loop)
+{
+    return WHORL_LIKELY(whorl__inbox_is_empty(&loop->inbox)) ? 0 : whorl__loop_take_inbox_slow(loop);
+}
 
 /* Anyone: a task for this loop alone, which is woken if it sleeps. */
 void whorl__loop_post(struct whorl__loop *loop, struct whorl_task *task);
@@ -110,6 +115,10 @@ void whorl__loop_post(struct whorl__loop *loop, struct whorl_task *task);
 void whorl__loop_wake(struct whorl__loop *loop);
 
 /* Whether there is anything here that only this loop may run. Its own thread. */
-bool whorl__loop_has_own_work(const struct whorl__loop *loop);
+static inline bool whorl__loop_has_own_work(const struct whorl__loop *loop)
+{
+    return !whorl__fifo_is_empty(&loop->bound) || !whorl__inbox_is_empty(&loop->inbox) ||
+           whorl__load_relaxed_ptr(&loop->hot) != NULL; /* relaxed: its own store, or a thief's */
+}
 
 #endif

@@ -167,7 +167,9 @@ static bool look_at_thread(const struct whorl__loop *loop, bool *ret_blocked,
 {
     char path[64];
     char text[256];
-    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", loop->thread_id);
+    /* relaxed: a number */
+    snprintf(path, sizeof path, "/proc/self/task/%u/syscall",
+             whorl__load_relaxed_u32(&loop->thread_id));
     if (whorl__os->read_file(path, text, sizeof text) <= 0) {
         return false;
     }
@@ -183,7 +185,7 @@ static bool still_there(const struct whorl__loop *loop, uint64_t runs)
 void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
                            int64_t cpu_ns)
 {
-    struct whorl_task *const task = whorl__load_relaxed_ptr(&loop->current); /* relaxed: a sample */
+    struct whorl_task *const task = whorl__load_acquire_ptr(&loop->current); /* pairs enter_task */
     uintptr_t pointer = 0;
     uintptr_t code = 0;
     bool blocked = false;
@@ -198,7 +200,7 @@ void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held
     char name[WHORL_TASK_NAME_MAX + 1];
     whorl__task_copy_name(task, name, sizeof name);
     pthread_mutex_lock(&exchange_lock);
-    const int count = blocked ? search_stack(task->fiber, pointer, code)
+    const int count = blocked ? search_stack(whorl__load_relaxed_ptr(&task->fiber), pointer, code)
                       : told  ? walk_running(loop->thread)
                               : 0;
     if (still_there(loop, runs)) {

@@ -296,13 +296,9 @@ static void serve_or_leave(struct whorl__loop *loop, struct whorl__loop *other)
     }
 }
 
-void whorl__rescue_serve(struct whorl__loop *loop)
+void whorl__rescue_serve_slow(struct whorl__loop *loop)
 {
     struct whorl__runtime *const runtime = loop->runtime;
-    const bool any = whorl__load_relaxed_u32(&runtime->monitor.stuck_count) > 0; /* relaxed: C1 */
-    if (WHORL_LIKELY(!any && loop->watching == 0)) {
-        return;
-    }
     for (unsigned i = 0; i < runtime->loop_count; i++) {
         if (i != loop->index) {
             serve_or_leave(loop, runtime->loops[i]);
@@ -315,7 +311,7 @@ static int64_t blind_look_ns(const struct whorl__loop *loop)
     return whorl__os->now_ns() + loop->runtime->stall_ns;
 }
 
-int64_t whorl__rescue_next_deadline(const struct whorl__loop *loop)
+int64_t whorl__rescue_next_deadline_slow(const struct whorl__loop *loop)
 {
     int64_t first_ns = loop->watching_blind ? blind_look_ns(loop) : WHORL_NEVER;
     for (unsigned i = 0; loop->watching > 0 && i < loop->runtime->loop_count; i++) {

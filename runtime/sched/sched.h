@@ -116,9 +116,25 @@ void whorl__monitor_nudge(struct whorl__runtime *runtime);
 /* The loop's task has come back: it is stuck no longer. */
 void whorl__rescue_unstuck(struct whorl__loop *loop);
 /* Serves stuck loops, those this loop watches and those nobody does. */
-void whorl__rescue_serve(struct whorl__loop *loop);
+void whorl__rescue_serve_slow(struct whorl__loop *loop);
+
+static inline void whorl__rescue_serve(struct whorl__loop *loop)
+{
+    /* relaxed: rescue.c, C1 */
+    if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&loop->runtime->monitor.stuck_count) > 0 ||
+                       loop->watching > 0)) {
+        whorl__rescue_serve_slow(loop);
+    }
+}
+
 /* The first deadline among the loops this one serves; WHORL_NEVER if none. */
-int64_t whorl__rescue_next_deadline(const struct whorl__loop *loop);
+int64_t whorl__rescue_next_deadline_slow(const struct whorl__loop *loop);
+
+static inline int64_t whorl__rescue_next_deadline(const struct whorl__loop *loop)
+{
+    return WHORL_LIKELY(loop->watching == 0) ? WHORL_NEVER : whorl__rescue_next_deadline_slow(loop);
+}
+
 void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_PRINTF(2, 3);
 
 /* worker.c */

@@ -36,9 +36,9 @@ static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
         task->loop = loop;
     }
     whorl__count(&loop->stats.runs, 1);
-    whorl__store_relaxed_ptr(&loop->current, task); /* relaxed: for the monitor, a sample */
+    whorl__store_release_ptr(&loop->current, task); /* release, pairs culprit_report: its fiber */
     whorl__fiber_switch(&loop->host, task->fiber);
-    whorl__store_relaxed_ptr(&loop->current, NULL); /* relaxed: as above */
+    whorl__store_relaxed_ptr(&loop->current, NULL); /* relaxed: for the monitor, a sample */
 }
 
 /* The count comes last: when all begun tasks are counted as ended, nobody touches them any more. */
@@ -81,22 +81,24 @@ static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
     }
 }
 
-static WHORL_COLD bool get_fiber(struct whorl__loop *loop, struct whorl_task *task)
+static WHORL_COLD struct whorl__fiber *get_fiber(struct whorl__loop *loop,
+                                                 const struct whorl_task *task)
 {
     const size_t bytes = task->stack_bytes != 0 ? task->stack_bytes : loop->runtime->stack_bytes;
-    return whorl__fibers_get(&loop->fibers, bytes, &task->fiber) == 0;
+    struct whorl__fiber *fiber;
+    return whorl__fibers_get(&loop->fibers, bytes, &fiber) == 0 ? fiber : NULL;
 }
 
 static bool give_stack(struct whorl__loop *loop, struct whorl_task *task)
 {
-    struct whorl__fiber *const spare = loop->spare;
-    if (WHORL_LIKELY(spare != NULL && spare->size_class == task->stack_class)) {
-        task->fiber = spare;
+    struct whorl__fiber *fiber = loop->spare;
+    if (WHORL_LIKELY(fiber != NULL && fiber->size_class == task->stack_class)) {
         loop->spare = NULL;
-    } else if (!get_fiber(loop, task)) {
+    } else if ((fiber = get_fiber(loop, task)) == NULL) {
         return false;
     }
-    task->fiber->user = task;
+    fiber->user = task;
+    whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: enter_task publishes it */
     return true;
 }
 
@@ -189,7 +191,8 @@ static unsigned run_ready(struct whorl__loop *loop)
 /* The next turn's budget: TURN_NS worth of tasks of the length they just had. */
 static void adapt_budget(struct whorl__loop *loop, unsigned ran, int64_t took_ns)
 {
-    if (ran == 0) {
+    const bool short_tasks = took_ns * BUDGET_MAX < TURN_NS * ran;
+    if (ran == 0 || (short_tasks && loop->budget == BUDGET_MAX)) {
         return;
     }
     const int64_t each_ns = took_ns / ran + 1;
@@ -296,8 +299,9 @@ static void find_work_or_sleep(struct whorl__loop *loop)
 static bool has_ready(const struct whorl__loop *loop)
 {
     /* relaxed: its own store, or a thief's */
-    return !whorl__fifo_is_empty(&loop->bound) || whorl__load_relaxed_ptr(&loop->hot) != NULL ||
-           whorl__runqueue_length(&loop->queue) > 0;
+    return !whorl__fifo_is_empty(&loop->bound) ||
+           (!loop->strict && (whorl__load_relaxed_ptr(&loop->hot) != NULL ||
+                              whorl__runqueue_length(&loop->queue) > 0));
 }
 
 static void turn(struct whorl__loop *loop, int64_t *now_ns)
@@ -314,7 +318,7 @@ static void turn(struct whorl__loop *loop, int64_t *now_ns)
     whorl__rescue_serve(loop);
     if (!has_ready(loop)) {
         find_work_or_sleep(loop);
-        *now_ns = whorl__os->now_ns();
+        *now_ns = *now_ns > loop->polled_ns ? *now_ns : loop->polled_ns;
     } else if (*now_ns - loop->polled_ns >= POLL_NS) {
         look_into_poller(loop);
         *now_ns = loop->polled_ns;

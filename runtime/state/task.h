@@ -86,7 +86,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
         struct whorl_task *next_free;
     };
     struct whorl__loop *loop;   /* R: where it runs, or ran last; its home when nothing migrates */
-    struct whorl__fiber *fiber; /* R: NULL before the first step */
+    void *fiber;                /* A: struct whorl__fiber, NULL before the first step; R writes */
     whorl_body *body;           /* C */
     void *arg;                  /* C */
     void (*arg_free)(void *);   /* C */

@@ -12,6 +12,7 @@
 #include "sys/os.h"
 
 #include "base/assert.h"
+#include "sys/direct.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,7 +179,8 @@ static int linux_epoll_wait(int epoll_fd, struct epoll_event *ret_events, int ev
                             int64_t timeout_ns)
 {
     if (timeout_ns <= 0) {
-        return status(epoll_wait(epoll_fd, ret_events, events_max, timeout_ns < 0 ? -1 : 0));
+        return (int)whorl__direct_epoll_wait(epoll_fd, ret_events, events_max,
+                                             timeout_ns < 0 ? -1 : 0);
     }
     const struct timespec timeout = timespec_of(timeout_ns);
     const int result = status(epoll_pwait2(epoll_fd, ret_events, events_max, &timeout, NULL));
@@ -228,7 +230,11 @@ static ssize_t linux_writev_quiet(int fd, const struct iovec *parts, int part_co
 
 static ssize_t linux_read(int fd, void *ret_bytes, size_t bytes_max)
 {
-    return count(TEMP_FAILURE_RETRY(read(fd, ret_bytes, bytes_max)));
+    ssize_t got;
+    do {
+        got = whorl__direct_read(fd, ret_bytes, bytes_max);
+    } while (WHORL_UNLIKELY(got == -EINTR));
+    return got;
 }
 
 static ssize_t linux_write(int fd, const void *bytes, size_t byte_count)
@@ -333,7 +339,11 @@ static ssize_t linux_recv(int fd, void *ret_bytes, size_t bytes_max, int flags)
 /* MSG_NOSIGNAL here and below: a peer that went away is an error code, never a signal. */
 static ssize_t linux_send(int fd, const void *bytes, size_t byte_count, int flags)
 {
-    return count(TEMP_FAILURE_RETRY(send(fd, bytes, byte_count, flags | MSG_NOSIGNAL)));
+    ssize_t put;
+    do {
+        put = whorl__direct_send(fd, bytes, byte_count, flags | MSG_NOSIGNAL);
+    } while (WHORL_UNLIKELY(put == -EINTR));
+    return put;
 }
 
 static ssize_t linux_sendmsg(int fd, const struct msghdr *message, int flags)

@@ -22,7 +22,8 @@
  *
  * A chain of awaits is walked, not recursed into; a chain that leads back to itself (tasks awaiting
  * each other) is found by Brent's method, and the request stays with the task it was found at, which
- * unties the knot.
+ * unties the knot. A gather is where the chain forks: there it is recursed into, and a chain that
+ * leads back is found by the path of gathers it came through.
  *
  * Threads:    see cancel.h.
  */
@@ -59,6 +60,7 @@ static bool is_over(struct whorl_task *task)
 struct request {
     uint64_t scope_serial; /* 0: a user */
     const char *message;
+    const struct whorl__cancel_path *path;
     uint32_t seq;                 /* the request's number in the task */
     struct whorl_future *awaited; /* where it goes on to, with a reference; NULL: stays here */
     bool taken;                   /* the task was parked: to be queued */
@@ -168,6 +170,13 @@ static bool comes_round(struct walk *walk, const struct whorl_task *task)
     return false;
 }
 
+static bool cancel_untasked(struct whorl_future *future, const struct request *request)
+{
+    return future->kind == WHORL__FUTURE_GATHER
+               ? whorl__gather_cancel_along(future, request->message, request->path)
+               : whorl__future_cancel_plain(future, request->message);
+}
+
 /*
  * Asks `task`, and, while the one asked awaits another task, that one. The reference on each task of
  * the chain but the first is held until its own request has been placed.
@@ -184,7 +193,7 @@ static bool request_along(struct whorl_task *task, struct request first)
         struct request onward = {.message = first.message};
         bool accepted;
         if (next->kind != WHORL__FUTURE_TASK) {
-            accepted = whorl__future_cancel_plain(next, first.message);
+            accepted = cancel_untasked(next, &first);
             asking = false;
         } else if (comes_round(&walk, whorl__task_of_future(next))) {
             accepted = false;
@@ -211,6 +220,15 @@ static bool request_along(struct whorl_task *task, struct request first)
 bool whorl__cancel_request(struct whorl_task *task, const char *message)
 {
     return request_along(task, (struct request){.message = message});
+}
+
+bool whorl__cancel_child(struct whorl_future *child, const char *message,
+                         const struct whorl__cancel_path *path)
+{
+    const struct request request = {.message = message, .path = path};
+    return child->kind == WHORL__FUTURE_TASK
+               ? request_along(whorl__task_of_future(child), request)
+               : cancel_untasked(child, &request);
 }
 
 void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial)

@@ -27,6 +27,16 @@ struct whorl__scope {
 /* The user asks. False: the task was done. */
 bool whorl__cancel_request(struct whorl_task *task, const char *message);
 
+/* The gathers a request has come through, the last one first. On the stack of who asks. */
+struct whorl__cancel_path {
+    const struct whorl_future *gather;
+    const struct whorl__cancel_path *outer;
+};
+
+/* The last gather of `path` asks its child. False: it was done, or the request has come round. */
+bool whorl__cancel_child(struct whorl_future *child, const char *message,
+                         const struct whorl__cancel_path *path);
+
 /* A scope's time is over. Does nothing if the task has left it. */
 void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial);
 

@@ -215,9 +215,9 @@ static int take_done(struct whorl_future *future, bool awaits, void **ret_value)
     return take_result(future, ret_value);
 }
 
-/* The task's way of waiting. awaits: cancelling the task cancels the future. */
-static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bool awaits,
-                        int64_t deadline_ns, void **ret_value)
+/* Once: *ret_late tells that the deadline ended it. 0 or -ENOMEM. */
+static int wait_once(struct whorl_task *task, struct whorl_future *future, int64_t deadline_ns,
+                     bool *ret_late)
 {
     struct whorl__waiter waiter = {.kind = WHORL__WAITER_TASK, .task = task};
     struct whorl__timer timer;
@@ -229,26 +229,42 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
             return error;
         }
     }
-    if (awaits) {
-        whorl__cancel_await_begin(task, future);
-    }
     if (add_waiter(future, &waiter)) {
         whorl__park(task, WHORL__PARK_FUTURE);
         remove_waiter(future, &waiter);
     }
+    *ret_late = timed && whorl__timer_disarm(&timer);
+    return 0;
+}
+
+/*
+ * The task's way of waiting. awaits: cancelling the task cancels the future. It waits again when a
+ * cancel woke it that was then withdrawn.
+ */
+static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bool awaits,
+                        int64_t deadline_ns, void **ret_value)
+{
+    int error = 0;
+    bool late = false;
+    bool cancelled = false;
+    if (awaits) {
+        whorl__cancel_await_begin(task, future);
+    }
+    while (error == 0 && !late && !cancelled && !whorl__future_is_done(future)) {
+        error = wait_once(task, future, deadline_ns, &late);
+        cancelled = whorl__cancel_take(task);
+    }
     if (awaits) {
         whorl__cancel_await_end(task);
+        cancelled |= whorl__cancel_take(task);
     }
-    if (timed) {
-        (void)whorl__timer_disarm(&timer);
-    }
-    if (whorl__cancel_take(task)) {
+    if (cancelled) {
         return -ECANCELED;
     }
-    if (!whorl__future_is_done(future)) {
-        return -ETIMEDOUT;
+    if (error == 0 && whorl__future_is_done(future)) {
+        return take_done(future, awaits, ret_value);
     }
-    return take_done(future, awaits, ret_value);
+    return error != 0 ? error : -ETIMEDOUT;
 }
 
 /* A plain thread's: it blocks. */

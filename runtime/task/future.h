@@ -38,8 +38,11 @@ static inline void whorl__future_complete_alone(struct whorl_future *future,
 /* Cancels a plain future or a gather; what whorl_future_cancel does for those. */
 bool whorl__future_cancel_plain(struct whorl_future *future, const char *message);
 
-/* gather.c */
+/* gather.c; path: the gathers the request has come through already, see cancel.h */
+struct whorl__cancel_path;
 bool whorl__gather_cancel(struct whorl_future *gather, const char *message);
+bool whorl__gather_cancel_along(struct whorl_future *gather, const char *message,
+                                const struct whorl__cancel_path *path);
 void whorl__gather_free(struct whorl_future *gather);
 
 static inline bool whorl__future_is_done(const struct whorl_future *future)

@@ -7,7 +7,11 @@
  *             being set up. Each child reports once; who brings `pending` to 0 ends the gather.
  *             The gather holds a reference on each child until it is freed, and one on itself until
  *             the last child has reported.
+ *             A gather that was cancelled waits for all its children, in both forms, and then ends
+ *             cancelled: whorl__gather_cancel_along says true if and only if it saw to that.
  * Pairs:      G1  report: results[i], then pending - 1 (release half) - last: sees all (acquire half)
+ *             G2  cancel: cancels + 1, ask the children, - 1 if none took it
+ *                 end:    cancels | OVER; whoever is counted by then, has cancelled it
  */
 #include "task/cancel.h"
 #include "task/future.h"
@@ -17,6 +21,8 @@
 
 #include <errno.h>
 #include <string.h>
+
+#define OVER (UINT32_C(1) << 31) /* all children have reported */
 
 struct child {
     struct whorl__waiter waiter;
@@ -29,8 +35,8 @@ struct gather {
     size_t count;               /* C */
     unsigned flags;             /* C */
     uint32_t pending;           /* A: G1 */
-    uint32_t cancel_requested;  /* A: some child took a cancel that came through here */
-    void *message;              /* A: of that cancel; const char, stored before cancel_requested */
+    uint32_t cancels;           /* A: G2: cancels that are asking or were taken, and OVER */
+    void *message;              /* A: of the newest; const char, stored before cancels */
     struct whorl_result *results; /* C; each written by its child's report */
     struct child children[];
 };
@@ -41,14 +47,34 @@ static struct gather *gather_of(struct whorl_future *future)
     return whorl_container_of(future, struct gather, future);
 }
 
+/* A failure that could not end the gather, since a cancel was asking its children just then. */
+static const struct whorl_future *find_failure(const struct gather *gather)
+{
+    for (size_t i = 0; i < gather->count; i++) {
+        if (gather->results[i].error != 0) {
+            return gather->children[i].future;
+        }
+    }
+    return NULL;
+}
+
+static bool wants_list(const struct gather *gather)
+{
+    return (gather->flags & WHORL_GATHER_RETURN_EXCEPTIONS) != 0;
+}
+
+/* All have reported. */
 static void end(struct gather *gather)
 {
     struct whorl__outcome outcome = {.value = gather->results};
-    if (whorl__load_acquire_u32(&gather->cancel_requested)) { /* acquire, pairs gather_cancel */
+    const struct whorl_future *const failed = wants_list(gather) ? NULL : find_failure(gather);
+    if (whorl__or_u32(&gather->cancels, OVER) != 0) { /* pairs G2 */
         outcome = (struct whorl__outcome){
             .error = -ECANCELED,
-            .message = whorl__load_relaxed_ptr(&gather->message), /* relaxed: the acquire above */
+            .message = whorl__load_relaxed_ptr(&gather->message), /* relaxed: G2 has brought it */
         };
+    } else if (failed != NULL) {
+        outcome = (struct whorl__outcome){.error = failed->error, .message = failed->message};
     }
     (void)whorl__future_complete(&gather->future, &outcome);
 }
@@ -61,7 +87,8 @@ static void report(struct child *child)
     struct whorl_result *const result = &gather->results[child - gather->children];
     *result = (struct whorl_result){.error = future->error,
                                     .value = future->error == 0 ? future->value : NULL};
-    if (future->error != 0 && !(gather->flags & WHORL_GATHER_RETURN_EXCEPTIONS)) {
+    if (future->error != 0 && !wants_list(gather) &&
+        whorl__load_acquire_u32(&gather->cancels) == 0) { /* acquire, pairs G2; else end() tells */
         (void)whorl__future_complete(
             &gather->future,
             &(struct whorl__outcome){.error = future->error, .message = future->message});
@@ -127,23 +154,45 @@ int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsign
     return 0;
 }
 
-bool whorl__gather_cancel(struct whorl_future *future, const char *message)
+static bool leads_through(const struct whorl__cancel_path *path, const struct whorl_future *gather)
 {
-    struct gather *const gather = gather_of(future);
+    while (path != NULL && path->gather != gather) {
+        path = path->outer;
+    }
+    return path != NULL;
+}
+
+static bool ask_children(struct gather *gather, const char *message,
+                         const struct whorl__cancel_path *path)
+{
+    const struct whorl__cancel_path longer = {.gather = &gather->future, .outer = path};
     bool any = false;
-    if (whorl__future_is_done(future)) {
-        return false;
-    }
-    /* relaxed: published by the release below */
-    whorl__store_relaxed_ptr(&gather->message, (void *)(uintptr_t)message);
-    whorl__store_release_u32(&gather->cancel_requested, 1); /* pairs end() */
     for (size_t i = 0; i < gather->count; i++) {
-        any |= whorl_future_cancel(gather->children[i].future, message);
-    }
-    if (!any) {
-        whorl__store_release_u32(&gather->cancel_requested, 0);
+        any |= whorl__cancel_child(gather->children[i].future, message, &longer);
     }
     return any;
+}
+
+bool whorl__gather_cancel_along(struct whorl_future *future, const char *message,
+                                const struct whorl__cancel_path *path)
+{
+    struct gather *const gather = gather_of(future);
+    if (whorl__future_is_done(future) || leads_through(path, future)) {
+        return false;
+    }
+    /* relaxed: published by the release half below */
+    whorl__store_relaxed_ptr(&gather->message, (void *)(uintptr_t)message);
+    const bool over = (whorl__add_u32(&gather->cancels, 1) & OVER) != 0; /* pairs G2 */
+    if (!over && ask_children(gather, message, path)) {
+        return true;
+    }
+    const bool ended = (whorl__add_u32(&gather->cancels, (uint32_t)-1) & OVER) != 0; /* pairs G2 */
+    return !over && ended;
+}
+
+bool whorl__gather_cancel(struct whorl_future *future, const char *message)
+{
+    return whorl__gather_cancel_along(future, message, NULL);
 }
 
 void whorl__gather_free(struct whorl_future *future)

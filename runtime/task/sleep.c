@@ -71,6 +71,26 @@ int whorl_yield(void)
     return whorl__cancel_take(task) ? -ECANCELED : 0;
 }
 
+/* Until the timer fires or a cancel comes: 0, -ECANCELED, -ENOMEM; -EAGAIN when neither did, since
+ * a cancel woke the task and was withdrawn. */
+static int sleep_once(struct whorl_task *task, int64_t deadline_ns)
+{
+    struct whorl__timer timer;
+    const whorl__handle handle = whorl__park_begin(task);
+    bool fired = false;
+    if (deadline_ns != WHORL_NEVER) {
+        const int error = whorl__park_timer(task, &timer, handle, deadline_ns);
+        if (error != 0) {
+            return error;
+        }
+    }
+    whorl__park(task, WHORL__PARK_SLEEP);
+    if (deadline_ns != WHORL_NEVER) {
+        fired = whorl__timer_disarm(&timer);
+    }
+    return whorl__cancel_take(task) ? -ECANCELED : fired ? 0 : -EAGAIN;
+}
+
 int whorl_sleep_until(int64_t deadline_ns)
 {
     struct whorl_task *const task = whorl__task_current();
@@ -80,19 +100,11 @@ int whorl_sleep_until(int64_t deadline_ns)
     if (deadline_ns <= whorl_now()) {
         return whorl_yield();
     }
-    struct whorl__timer timer;
-    const whorl__handle handle = whorl__park_begin(task);
-    if (deadline_ns != WHORL_NEVER) {
-        const int error = whorl__park_timer(task, &timer, handle, deadline_ns);
-        if (error != 0) {
-            return error;
-        }
-    }
-    whorl__park(task, WHORL__PARK_SLEEP);
-    if (deadline_ns != WHORL_NEVER) {
-        (void)whorl__timer_disarm(&timer);
-    }
-    return whorl__cancel_take(task) ? -ECANCELED : 0;
+    int error;
+    do {
+        error = sleep_once(task, deadline_ns);
+    } while (error == -EAGAIN);
+    return error;
 }
 
 int whorl_sleep(int64_t duration_ns)

@@ -84,7 +84,7 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
     task->runtime = runtime;
     task->loop = here;
-    task->fiber = NULL;
+    whorl__store_relaxed_ptr(&task->fiber, NULL); /* relaxed: published with the task */
     task->body = body;
     task->arg = arg;
     task->arg_free = wanted->arg_free;
