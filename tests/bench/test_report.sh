@@ -76,6 +76,14 @@ test_checks_requests_failed_are_told() {
     says "skewed, stealing: up to 4 requests failed in a round"
 }
 
+test_bars_machine_busy_is_told() {
+    rounds 12000 3000
+    one skewed isolated "other processes" 0.4
+    "$report" "$work/figures" >"$work/report"
+    says "other processes were busy, so measure again"
+    says "skewed, isolated: other processes used 0.40 of a core meanwhile"
+}
+
 test_figures_none_one_line() {
     : >"$work/figures"
     "$report" "$work/figures" >"$work/report" 2>&1
@@ -87,5 +95,6 @@ test_verdict_stealing_worse_says_so
 test_verdict_rounds_overlap_says_so
 test_figures_three_rounds_median_written
 test_checks_requests_failed_are_told
+test_bars_machine_busy_is_told
 test_figures_none_one_line
 echo "all as expected"
