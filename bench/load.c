@@ -346,5 +346,6 @@ int main(int argc, char **argv)
     free(before.counters);
     free(after.counters);
     traffic_fini(&traffic);
+    plan_free(&plan);
     return traffic.errors ? 1 : 0;
 }

@@ -84,7 +84,7 @@ static void make_echo_requests(struct plan *plan)
             bench_die("out of memory");
         }
         memset(bytes, 'e', plan->echo_bytes);
-        free((char *)class->request);
+        free(class->request);
         class->request = bytes;
         class->request_bytes = plan->echo_bytes;
     }
@@ -211,6 +211,13 @@ struct plan plan_parse(int argc, char **argv)
         make_echo_requests(&plan);
     }
     return plan;
+}
+
+void plan_free(struct plan *plan)
+{
+    for (int i = 0; i < plan->class_count; i++) {
+        free(plan->classes[i].class.request);
+    }
 }
 
 int plan_connections(const struct plan *plan)

@@ -47,6 +47,9 @@ struct plan {
 /* Ends the program for --help and for what it does not understand. */
 struct plan plan_parse(int argc, char **argv);
 
+/* Gives back the requests of the classes. */
+void plan_free(struct plan *plan);
+
 /* Connections of all classes together. */
 int plan_connections(const struct plan *plan);
 

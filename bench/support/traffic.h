@@ -35,7 +35,7 @@ enum traffic_arrival {
 /* Connections that ask for the same thing at the same rate. */
 struct traffic_class {
     const char *name;
-    const char *request;
+    char *request;
     size_t request_bytes;
     enum traffic_arrival arrival;
     double rate;     /* requests/s of all its connections together; 0: closed loop */
