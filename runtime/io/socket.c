@@ -86,10 +86,15 @@ static int new_socket(int family)
     return whorl__os->socket(family, SOCK_STREAM, 0);
 }
 
-/* From here on the record owns the number; on failure it is closed. */
-static int adopt_new(struct whorl_task *task, int fd)
+static enum whorl__kind kind_of(const struct address *address)
 {
-    const int error = whorl__call_adopt(task, fd, true);
+    return address->any.sa_family == AF_UNIX ? WHORL__SOCKET : WHORL__TCP;
+}
+
+/* From here on the record owns the number; on failure it is closed. */
+static int adopt_new(struct whorl_task *task, int fd, enum whorl__kind kind)
+{
+    const int error = whorl__call_adopt(task, fd, kind);
     if (error != 0) {
         (void)whorl__os->close(fd);
         return error;
@@ -141,7 +146,7 @@ static int listen_on(const struct address *address, int backlog, unsigned flags)
         (void)whorl__os->close(fd);
         return error;
     }
-    return adopt_new(task, fd);
+    return adopt_new(task, fd, kind_of(address));
 }
 
 int whorl_tcp_listen(const char *address, int port, int backlog, unsigned flags)
@@ -250,7 +255,7 @@ static int accept_step(struct whorl__call *call, int64_t deadline_ns, int *ret_f
     const int fd = try_accept(call);
     if (fd >= 0) {
         call->record->accept_logged = false;
-        *ret_fd = adopt_new(call->task, fd);
+        *ret_fd = adopt_new(call->task, fd, call->record->kind);
         return *ret_fd < 0 ? *ret_fd : 0;
     }
     if (fd == -EAGAIN) {
@@ -293,12 +298,14 @@ static int await_answer(struct whorl__call *call, const struct address *address,
                         int64_t deadline_ns)
 {
     struct whorl__record *const record = call->record;
+    uint64_t seen = whorl__record_seen(record, WHORL__OUT); /* of before: nobody watches it yet */
     for (;;) {
-        whorl__record_clear(record, WHORL__OUT, whorl__record_seen(record, WHORL__OUT));
+        whorl__record_clear(record, WHORL__OUT, seen);
         int error = whorl__call_wait(call, WHORL__OUT, deadline_ns);
         if (error != 0 && (error = whorl__call_failed(call, error)) != 0) {
             return error;
         }
+        seen = whorl__record_seen(record, WHORL__OUT); /* an answer from here on changes it */
         int answer = 0;
         socklen_t answer_bytes = sizeof answer;
         error = whorl__os->getsockopt(record->fd, SOL_SOCKET, SO_ERROR, &answer, &answer_bytes);
@@ -320,6 +327,9 @@ static int connect_patiently(struct whorl__call *call, const struct address *add
     while ((error = whorl__os->connect(call->record->fd, &address->any, address->bytes)) ==
            -EAGAIN) {
         const int64_t next_ns = whorl_after(UNIX_PAUSE_NS);
+        if (whorl__record_is_closing(call->record)) {
+            return -EBADF;
+        }
         if (next_ns >= deadline_ns) {
             return -ETIMEDOUT;
         }
@@ -352,19 +362,18 @@ static int connect_to(const struct address *address, int64_t deadline_ns)
     if (address->any.sa_family != AF_UNIX) {
         set_no_delay(fd);
     }
-    fd = adopt_new(task, fd);
+    fd = adopt_new(task, fd, kind_of(address));
     struct whorl__call call;
     int error = fd < 0 ? fd : whorl__call_begin(&call, fd);
     if (error != 0) {
         return error;
     }
     error = connect_call(&call, address, deadline_ns);
-    whorl__call_end(&call);
     if (error != 0) {
-        (void)whorl_close(fd);
-        return error;
+        (void)whorl__call_close(&call);
     }
-    return fd;
+    whorl__call_end(&call);
+    return error != 0 ? error : fd;
 }
 
 int whorl_tcp_connect_until(const char *address, int port, int64_t deadline_ns)

@@ -14,6 +14,7 @@
 #include "sys/os.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 
 /* ---- read ---- */
@@ -32,7 +33,8 @@ static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_
         return -EAGAIN;
     }
     const ssize_t got = whorl__os->read(record->fd, ret_bytes, bytes_max);
-    const bool drained = got > 0 && (size_t)got < bytes_max && !(seen & WHORL__SLOT_HANGUP);
+    const bool drained = got > 0 && (size_t)got < bytes_max && record->kind == WHORL__TCP &&
+                         !(seen & WHORL__SLOT_HANGUP);
     /* Drained: an edge since `seen` keeps the latch, and data and FIN in one edge have HANGUP. But
      * an edge is promised only once a poller watches. */
     if (got == -EAGAIN || (drained && whorl__load_relaxed_u32(&record->home) != 0)) { /* relaxed: set
@@ -74,7 +76,7 @@ ssize_t whorl_read(int fd, void *ret_bytes, size_t bytes_max)
 /* A peer that is gone is an error, never a signal. */
 static ssize_t put_parts(const struct whorl__record *record, struct iovec *parts, int part_count)
 {
-    if (!record->socket) {
+    if (record->kind == WHORL__FILE) {
         return whorl__os->writev_quiet(record->fd, parts, part_count);
     }
     if (part_count == 1) {
@@ -220,18 +222,11 @@ int whorl_shutdown_until(int fd, int how, int64_t deadline_ns)
 int whorl_close(int fd)
 {
     struct whorl__call call;
-    whorl__handle woken[2];
     int error = whorl__call_begin(&call, fd);
-    if (error != 0) {
-        return error;
+    if (error == 0) {
+        error = whorl__call_close(&call);
+        whorl__call_end(&call);
     }
-    error = whorl__record_close(call.record, woken);
-    for (int i = 0; error == 0 && i < 2; i++) {
-        if (woken[i] != 0) {
-            whorl__sched_wake(call.task->runtime, woken[i]);
-        }
-    }
-    whorl__call_end(&call);
     return error;
 }
 
@@ -259,17 +254,24 @@ int whorl_close_until(int fd, int64_t deadline_ns)
 
 /* ---- any descriptor ---- */
 
+static enum whorl__kind kind_of(int fd)
+{
+    int protocol;
+    socklen_t protocol_bytes = sizeof protocol;
+    if (whorl__os->getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_bytes) != 0) {
+        return WHORL__FILE;
+    }
+    return protocol == IPPROTO_TCP ? WHORL__TCP : WHORL__SOCKET;
+}
+
 int whorl_fd_adopt(int fd)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
         return -EPERM;
     }
-    int type;
-    socklen_t type_bytes = sizeof type;
-    const bool socket = whorl__os->getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) == 0;
     const int error = whorl__os->set_nonblocking(fd);
-    return error != 0 ? error : whorl__call_adopt(task, fd, socket);
+    return error != 0 ? error : whorl__call_adopt(task, fd, kind_of(fd));
 }
 
 static unsigned directions_of(int events)
@@ -286,6 +288,7 @@ static int wait_for_events(struct whorl__call *call, int events, int64_t deadlin
         const uint64_t seen_out = whorl__record_seen(record, WHORL__OUT);
         const int ready = whorl__os->poll(record->fd, events);
         if (ready != 0) {
+            whorl__call_was_ready(call);
             return ready;
         }
         if (events & POLLIN) {
@@ -308,7 +311,7 @@ static int borrow(struct whorl_task *task, int fd)
     if (borrowed < 0) {
         return borrowed;
     }
-    const int error = whorl__call_adopt(task, borrowed, false);
+    const int error = whorl__call_adopt(task, borrowed, WHORL__FILE);
     if (error != 0) {
         (void)whorl__os->close(borrowed);
         return error;

@@ -57,9 +57,16 @@ void whorl__call_end(struct whorl__call *call)
     (void)whorl__os->close(fd);
 }
 
-int whorl__call_adopt(struct whorl_task *task, int fd, bool socket)
+int whorl__call_close(struct whorl__call *call)
 {
-    return whorl__record_adopt(&task->runtime->records, fd, socket);
+    whorl__handle woken[2];
+    const int error = whorl__record_close(call->record, woken);
+    for (int i = 0; error == 0 && i < 2; i++) {
+        if (woken[i] != 0) {
+            whorl__sched_wake(call->task->runtime, woken[i]);
+        }
+    }
+    return error;
 }
 
 /* ---- who watches ---- */
@@ -85,6 +92,38 @@ static int watch(struct whorl__call *call)
     }
     whorl__record_move_end(record);
     return error;
+}
+
+/* The poller has refused it: CLOSED again, but for the kernel. */
+static void disown(struct whorl__call *call)
+{
+    whorl__handle woken[2];
+    const int error = whorl__record_close(call->record, woken);
+    const bool last = whorl__record_leave(call->record);
+    WHORL_ASSERT(error == 0 && last); /* its adoption was not told to anybody */
+    (void)error;
+    (void)last;
+    whorl__record_closed(call->record);
+}
+
+int whorl__call_adopt(struct whorl_task *task, int fd, enum whorl__kind kind)
+{
+    struct whorl__call call;
+    int error = whorl__record_adopt(&task->runtime->records, fd, kind);
+    if (error != 0 || kind != WHORL__FILE) {
+        return error;
+    }
+    error = whorl__call_begin(&call, fd);
+    if (error != 0) {
+        return error;
+    }
+    error = watch(&call);
+    if (error != 0) {
+        disown(&call);
+        return error;
+    }
+    whorl__call_end(&call);
+    return 0;
 }
 
 static void move(struct whorl__call *call)

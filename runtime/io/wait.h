@@ -45,7 +45,12 @@ int whorl__call_failed(struct whorl__call *call, int error);
 /* A call that did not have to wait: now and then its task gives way to others. */
 void whorl__call_was_ready(struct whorl__call *call);
 
-/* Makes fd one of ours. */
-WHORL_MUST_USE int whorl__call_adopt(struct whorl_task *task, int fd, bool socket);
+/* Makes fd one of ours. What is no socket is shown to the poller at once, which refuses regular
+ * files (-EPERM). 0, -ENOMEM, -EEXIST, -EBADF; on failure fd stays the caller's, and open. */
+WHORL_MUST_USE int whorl__call_adopt(struct whorl_task *task, int fd, enum whorl__kind kind);
+
+/* Within a call: closes its descriptor. Whoever waits on it is woken; the number goes back to the
+ * kernel when the last call has ended. 0 or -EBADF (closed by another one before). */
+int whorl__call_close(struct whorl__call *call);
 
 #endif

@@ -15,7 +15,7 @@
 #define DATA_WAKE  UINT64_C(0)
 #define DATA_WATCH UINT64_C(1)
 
-#define HANGUP_IN  (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define HANGUP_IN  (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 #define HANGUP_OUT (EPOLLHUP | EPOLLERR)
 
 int whorl__poller_init(struct whorl__poller *poller)
@@ -52,7 +52,7 @@ void whorl__poller_fini(struct whorl__poller *poller)
 
 int whorl__poller_add(struct whorl__poller *poller, struct whorl__record *record)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = record};
     return whorl__os->epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, record->fd, &event);
 }

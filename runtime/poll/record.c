@@ -74,7 +74,7 @@ static struct whorl__record *find_or_make(struct whorl__records *records, int fd
     return record;
 }
 
-int whorl__record_adopt(struct whorl__records *records, int fd, bool socket)
+int whorl__record_adopt(struct whorl__records *records, int fd, enum whorl__kind kind)
 {
     if (fd < 0 || (uint32_t)fd >= FDS_MAX) {
         return -EBADF;
@@ -88,7 +88,7 @@ int whorl__record_adopt(struct whorl__records *records, int fd, bool socket)
     if (old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING)) {
         return -EEXIST;
     }
-    record->socket = socket;
+    record->kind = (uint8_t)kind;
     record->accept_logged = false;
     whorl__store_relaxed_u32(&record->home, 0);      /* relaxed: published by the cas below */
     whorl__store_relaxed_u32(&record->strangers, 0); /* relaxed: as home */

@@ -22,8 +22,9 @@
  *   clear:  the call said EAGAIN: [.., tick] -> [0, tick], by cas against the word as it was before
  *           the call. An event since then has changed the tick, the cas fails, and the edge that the
  *           poller will not repeat is not lost.
- *   a short read says "drained" as well, but only while HANGUP is not there: data and FIN may come
- *   as one edge, and the FIN must still be read.
+ *   a short read of a TCP socket says "drained" as well, but only while HANGUP is not there: data and
+ *   FIN may come as one edge, and the FIN must still be read; urgent data stops a read, and what is
+ *   behind it must still be read. So an event with urgent data sets HANGUP, too.
  *
  * Losing interleaving without the tick:
  *
@@ -60,6 +61,12 @@
 
 enum whorl__direction { WHORL__IN, WHORL__OUT };
 
+enum whorl__kind {
+    WHORL__FILE,   /* no socket: a pipe, an eventfd, a terminal ... */
+    WHORL__SOCKET, /* a read ends with a message, or (Unix) where descriptors were sent along */
+    WHORL__TCP,    /* a short read means that nothing is left */
+};
+
 struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__record {
     uint64_t state;     /* A */
     uint64_t slots[2];  /* A: by enum whorl__direction */
@@ -67,7 +74,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__record {
     uint32_t home;      /* A: 1 + the loop whose poller watches; 0 = none yet */
     uint32_t strangers; /* A: waits in a row by tasks of one other loop; a hint */
     int fd;             /* C */
-    bool socket;        /* C while OPEN */
+    uint8_t kind;       /* C while OPEN: enum whorl__kind */
     bool accept_logged; /* by the one task that accepts: out of descriptors was said once */
 };
 
@@ -86,7 +93,8 @@ void whorl__records_fini(struct whorl__records *records);
 struct whorl__record *whorl__record_find(struct whorl__records *records, int fd);
 
 /* CLOSED -> OPEN. 0, -ENOMEM, -EEXIST (open already), -EBADF (number out of range). */
-WHORL_MUST_USE int whorl__record_adopt(struct whorl__records *records, int fd, bool socket);
+WHORL_MUST_USE int whorl__record_adopt(struct whorl__records *records, int fd,
+                                       enum whorl__kind kind);
 
 /* Enter and leave a call. enter: 0 or -EBADF. leave: true for the last user of a closing record,
  * who then takes it off its poller and calls closed(). */
@@ -104,7 +112,7 @@ void whorl__record_closed(struct whorl__record *record);
 WHORL_MUST_USE bool whorl__record_move_begin(struct whorl__record *record);
 void whorl__record_move_end(struct whorl__record *record);
 
-/* An event: marks the slot, returns who waited (0: nobody). */
+/* An event: marks the slot, returns who waited (0: nobody). hangup: do not trust short reads. */
 whorl__handle whorl__record_event(struct whorl__record *record, enum whorl__direction direction,
                                   bool hangup, uint32_t tick);
 

@@ -34,7 +34,7 @@ static int set_up(void **state)
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0 ||
         whorl__poller_init(&rig.poller) != 0 || whorl__records_init(&rig.records) != 0 ||
-        whorl__record_adopt(&rig.records, ends[0], true) != 0) {
+        whorl__record_adopt(&rig.records, ends[0], WHORL__SOCKET) != 0) {
         return -1;
     }
     rig.near = ends[0];
@@ -173,7 +173,7 @@ static void test_add_twice_is_eexist_and_of_a_regular_file_eperm(void **state)
     const int fd = fileno(file);
     assert_int_equal(whorl__poller_add(&rig->poller, rig->record), 0);
     assert_int_equal(whorl__poller_add(&rig->poller, rig->record), -EEXIST);
-    assert_int_equal(whorl__record_adopt(&rig->records, fd, false), 0);
+    assert_int_equal(whorl__record_adopt(&rig->records, fd, WHORL__FILE), 0);
     assert_int_equal(whorl__poller_add(&rig->poller, whorl__record_find(&rig->records, fd)),
                      -EPERM);
     assert_int_equal(fclose(file), 0);

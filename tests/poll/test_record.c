@@ -21,7 +21,8 @@ struct rig {
 static int set_up(void **state)
 {
     static struct rig rig;
-    if (whorl__records_init(&rig.records) != 0 || whorl__record_adopt(&rig.records, 5, true) != 0) {
+    if (whorl__records_init(&rig.records) != 0 ||
+        whorl__record_adopt(&rig.records, 5, WHORL__TCP) != 0) {
         return -1;
     }
     rig.record = whorl__record_find(&rig.records, 5);
@@ -75,8 +76,8 @@ static void test_find_number_out_of_range_or_never_seen_is_null(void **state)
     assert_null(whorl__record_find(&rig->records, -1));
     assert_null(whorl__record_find(&rig->records, 1 << 20));
     assert_null(whorl__record_find(&rig->records, 100000));
-    assert_int_equal(whorl__record_adopt(&rig->records, -1, false), -EBADF);
-    assert_int_equal(whorl__record_adopt(&rig->records, 1 << 20, false), -EBADF);
+    assert_int_equal(whorl__record_adopt(&rig->records, -1, WHORL__FILE), -EBADF);
+    assert_int_equal(whorl__record_adopt(&rig->records, 1 << 20, WHORL__FILE), -EBADF);
 }
 
 static void test_find_neighbour_in_chunk_is_closed_with_its_number(void **state)
@@ -87,7 +88,7 @@ static void test_find_neighbour_in_chunk_is_closed_with_its_number(void **state)
     assert_non_null(other);
     assert_int_equal(other->fd, 6);
     assert_int_equal(whorl__record_enter(other), -EBADF);
-    assert_int_equal(whorl__record_adopt(&rig->records, WHORL__RECORDS_CHUNK + 1, false), 0);
+    assert_int_equal(whorl__record_adopt(&rig->records, WHORL__RECORDS_CHUNK + 1, WHORL__FILE), 0);
     assert_int_equal(whorl__record_find(&rig->records, WHORL__RECORDS_CHUNK + 1)->fd,
                      WHORL__RECORDS_CHUNK + 1);
 }
@@ -97,10 +98,10 @@ static void test_find_after_new_chunks_gives_the_same_record(void **state)
     /* Pollers keep pointers to records. */
     struct rig *const rig = *state;
     for (int fd = WHORL__RECORDS_CHUNK; fd < (1 << 20); fd += 50000) {
-        assert_int_equal(whorl__record_adopt(&rig->records, fd, false), 0);
+        assert_int_equal(whorl__record_adopt(&rig->records, fd, WHORL__FILE), 0);
     }
     assert_ptr_equal(whorl__record_find(&rig->records, 5), rig->record);
-    assert_int_equal(whorl__record_adopt(&rig->records, (1 << 20) - 1, false), 0);
+    assert_int_equal(whorl__record_adopt(&rig->records, (1 << 20) - 1, WHORL__FILE), 0);
 }
 
 /* ---- life ---- */
@@ -109,9 +110,9 @@ static void test_adopt_of_an_open_record_is_eexist(void **state)
 {
     /* A number has one owner. */
     struct rig *const rig = *state;
-    assert_int_equal(whorl__record_adopt(&rig->records, 5, true), -EEXIST);
+    assert_int_equal(whorl__record_adopt(&rig->records, 5, WHORL__TCP), -EEXIST);
     close_wholly(rig->record);
-    assert_int_equal(whorl__record_adopt(&rig->records, 5, true), 0);
+    assert_int_equal(whorl__record_adopt(&rig->records, 5, WHORL__TCP), 0);
 }
 
 static void test_close_lets_nobody_enter_and_the_last_user_finish(void **state)
@@ -127,7 +128,7 @@ static void test_close_lets_nobody_enter_and_the_last_user_finish(void **state)
     assert_true(whorl__record_is_closing(rig->record));
     assert_int_equal(whorl__record_enter(rig->record), -EBADF);
     assert_int_equal(whorl__record_close(rig->record, woken), -EBADF);
-    assert_int_equal(whorl__record_adopt(&rig->records, 5, true), -EEXIST);
+    assert_int_equal(whorl__record_adopt(&rig->records, 5, WHORL__TCP), -EEXIST);
     assert_false(whorl__record_leave(rig->record));
     assert_true(whorl__record_leave(rig->record));
     whorl__record_closed(rig->record);
@@ -154,12 +155,12 @@ static void test_adopt_again_forgets_the_life_before(void **state)
     rig->record->accept_logged = true;
     drain(rig);
     close_wholly(rig->record);
-    assert_int_equal(whorl__record_adopt(&rig->records, 5, false), 0);
+    assert_int_equal(whorl__record_adopt(&rig->records, 5, WHORL__FILE), 0);
     assert_int_equal(rig->record->state / WHORL__RECORD_LIFE, life + 1);
     assert_int_equal(rig->record->home, 0);
     assert_int_equal(rig->record->strangers, 0);
     assert_false(rig->record->accept_logged);
-    assert_false(rig->record->socket);
+    assert_int_equal(rig->record->kind, WHORL__FILE);
     assert_int_equal(seen(rig), WHORL__SLOT_READY);
 }
 
@@ -170,7 +171,7 @@ static void test_records_of_one_number_reused_thousands_of_times_stay_right(void
     const uint64_t life = rig->record->state / WHORL__RECORD_LIFE;
     for (int i = 1; i <= 100000; i++) {
         close_wholly(rig->record);
-        assert_int_equal(whorl__record_adopt(&rig->records, 5, true), 0);
+        assert_int_equal(whorl__record_adopt(&rig->records, 5, WHORL__TCP), 0);
     }
     assert_int_equal(rig->record->state / WHORL__RECORD_LIFE, life + 100000);
     assert_int_equal(rig->record->state % WHORL__RECORD_LIFE, WHORL__RECORD_OPEN);
@@ -411,7 +412,7 @@ static void test_close_racing_users_has_exactly_one_last(void **state)
         }
         assert_int_equal(lasts, 1);
         whorl__record_closed(rig->record);
-        assert_int_equal(whorl__record_adopt(&rig->records, 5, true), 0);
+        assert_int_equal(whorl__record_adopt(&rig->records, 5, WHORL__TCP), 0);
     }
 }
 
