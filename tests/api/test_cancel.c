@@ -2,8 +2,8 @@
  * Cancelling: a request that is counted, goes where the task waits, and is obeyed or refused; rows
  * CANC of asyncio's semantics. When it is delivered: test_cancel_delivery.c.
  *
- * At several loops a request may come before the wait it ends or during it; these rows give the same
- * outcome either way, so they run at one, two and four loops. Rows about what happens within one
+ * At several loops a request may come before the wait it ends or during it; these rows end alike
+ * either way, so they run at one, two and four loops. Rows about what happens within one
  * pass run at one.
  */
 #include "support/play.h"
@@ -239,7 +239,7 @@ static void test_canc_5_cancelling_the_outer_cancels_the_inner_task(void **state
 
 static void test_canc_6_inner_that_refuses_saves_the_outer(void **state)
 {
-    /* The outer gets the value although its cancel was accepted, and the count keeps the request. */
+    /* The outer gets the value although its cancel was accepted, and the count keeps it. */
     (void)state;
     const struct pair pair = play_pair(1, cancel_outer, 0);
     assert_true(pair.told.accepted);

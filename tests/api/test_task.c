@@ -45,7 +45,7 @@ static int spawn_four(void *arg)
 
 static void test_task_1_bodies_begin_later_and_in_order(void **state)
 {
-    /* The creator is not suspended by spawning; its children then begin first come, first served. */
+    /* The creator is not suspended; its children then begin first come, first served. */
     (void)state;
     struct family family = {0};
     assert_int_equal(play(1, spawn_four, &family), 0);
