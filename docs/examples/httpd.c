@@ -52,8 +52,8 @@ struct shard {
     struct file_cache cache;        /* M(cache.lock) */
     pthread_mutex_t lock;           /* of the following; held for a few instructions only */
     struct connection *connections; /* M(lock) */
-    time_t date_s;                  /* M(lock): the second that date tells */
-    char date[40];                  /* M(lock) */
+    time_t date_s;                  /* M(lock): the second that date_line tells */
+    char date_line[64];             /* M(lock) */
 } __attribute__((aligned(64)));
 
 /* Only its own task touches a connection, but for the fields that have a code. */
@@ -203,7 +203,7 @@ static int send_parts(struct connection *conn, const struct iovec *parts, int pa
     return sent < 0 ? (int)sent : (size_t)sent == bytes ? 0 : -EPIPE;
 }
 
-/* The end of every header: what becomes of the connection, and the date. */
+/* The end of every header: what becomes of the connection, and the date, written once a second. */
 static struct iovec last_lines(struct connection *conn, char text[static 100])
 {
     const char *connection = "";
@@ -213,15 +213,18 @@ static struct iovec last_lines(struct connection *conn, char text[static 100])
         connection = "Connection: keep-alive\r\n";
     }
     struct shard *shard = conn->shard;
+    char *end = stpcpy(text, connection);
     const time_t now_s = time(NULL);
     pthread_mutex_lock(&shard->lock);
     if (shard->date_s != now_s) {
+        char date[40];
+        format_http_date(now_s, date);
+        snprintf(shard->date_line, sizeof shard->date_line, "Date: %s\r\n\r\n", date);
         shard->date_s = now_s;
-        format_http_date(now_s, shard->date);
     }
-    const int bytes = snprintf(text, 100, "%sDate: %s\r\n\r\n", connection, shard->date);
+    end = stpcpy(end, shard->date_line);
     pthread_mutex_unlock(&shard->lock);
-    return (struct iovec){text, (size_t)bytes};
+    return (struct iovec){text, (size_t)(end - text)};
 }
 
 /* A plain text; headers are whole lines. */

@@ -173,7 +173,7 @@ static size_t response_bytes(const struct response *response)
  *   turns   each request, of those without a body, when the one before was answered
  *   shut    half-closes after sending
  *   head    the answers are to HEAD
- *   closed  the server has to close after the last response, without another byte
+ *   closed  the server has to close in order after the last response, without another byte
  */
 static char talk_input[input_max], talk_output[16 * input_max];
 
@@ -197,6 +197,8 @@ static size_t request_bytes(const char *bytes, size_t count)
     return end ? (size_t)(end - bytes) + 4 : count;
 }
 
+static bool talk_was_reset;
+
 /* Reads more; 0 at the end of the stream or when the peer has reset it. */
 static size_t talk_hear(int fd, size_t have)
 {
@@ -207,6 +209,7 @@ static size_t talk_hear(int fd, size_t have)
         fail("no answer for %d ms; so far: %.200s", wait_ms, talk_output);
     }
     const ssize_t n = recv(fd, talk_output + have, sizeof talk_output - 1 - have, 0);
+    talk_was_reset = n < 0;
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -250,6 +253,9 @@ static int do_talk(int port, char **options)
     }
     if (closed && (have > at || talk_hear(fd, have) > 0)) {
         fail("more came instead of the end: %.200s", talk_output + at);
+    }
+    if (closed && talk_was_reset) {
+        fail("the connection was reset after the answer");
     }
     close(fd);
     return 0;

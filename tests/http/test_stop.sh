@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SIGTERM under load loses no request that was sent on an open connection, ends idle connections at
 # once and the server with 0; SIGINT does the same.
+# label: medium
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 compile client
 
@@ -34,6 +35,50 @@ for mode in "--loops 1" "--loops 4 --mode isolated" "--loops 4 --mode stealing";
         stop_under_load '/-/work?units=100' $mode
         stop_under_load '/-/stall?ms=20' $mode
     }
+done
+
+ticks() {
+    awk '{ print $14 + $15 }' "/proc/$pid/stat"
+}
+
+has_used() {
+    [ "$(ticks)" -ge "$1" ]
+}
+
+# Whether so many clients' ends of connections to the server are open.
+has_clients() {
+    local open
+    open=$(awk -v port="$(printf ':%04X$' "$port")" '$3 ~ port && $4 == "01"' /proc/net/tcp | wc -l)
+    [ "$open" -ge "$1" ]
+}
+
+# Connections that nobody has accepted when the signal comes are answered, too: a loop stalls (it
+# uses processor time), and those that come to it meanwhile have to wait.
+stop_with_a_queue() {
+    local before i clients=()
+    start_httpd --root "$work/root" --bench "$@"
+    before=$(ticks)
+    "$work/client" talk "$port" <"$work/stall" >"$work/answer.0" &
+    clients+=($!)
+    wait_until 10 has_used $((before + 10)) || failed "no loop stalls"
+    for i in 1 2 3 4 5 6; do
+        "$work/client" talk "$port" closed <"$work/request" >"$work/answer.$i" &
+        clients+=($!)
+    done
+    wait_until 10 has_clients 7 || failed "no clients"
+    stop_httpd
+    for i in "${!clients[@]}"; do
+        wait "${clients[i]}" || failed "client $i of $* got no answer"
+        grep -q '^HTTP/1.1 200 ' "$work/answer.$i" || failed "client $i of $* got another answer"
+    done
+}
+
+printf 'GET /-/stall?ms=700 HTTP/1.1\r\nHost: test\r\n\r\n' >"$work/stall"
+printf 'GET / HTTP/1.1\r\nHost: test\r\n\r\n' >"$work/request"
+stop_with_a_queue --loops 1
+for _ in 1 2 3 4; do # it is left to the kernel which loop stalls
+    stop_with_a_queue --loops 2 --mode isolated
+    stop_with_a_queue --loops 2 --mode stealing
 done
 
 # Idle connections do not hold the end up.
