@@ -495,7 +495,7 @@ static void connection_start(struct shard *shard, int fd)
 }
 
 /*
- * Those whom the kernel has let in but nobody has accepted, or closing the listener would reset them.
+ * Those whom the kernel has let in and nobody has accepted: closing the listener would reset them.
  * Asked of the kernel itself: a loop that is busy may not have heard of them yet.
  */
 static void accept_last(struct shard *shard)
