@@ -25,6 +25,9 @@ typedef uint64_t whorl__handle;
 
 #define WHORL__TASKS_MAX (UINT32_C(1) << 24)
 
+/* Calls in a row that find their descriptor ready before the task gives way. */
+#define WHORL__IO_BUDGET 64
+
 /* Why a task is parked: for dumps and reports. */
 enum whorl__park_reason {
     WHORL__PARK_NONE,
@@ -106,16 +109,16 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
 
     /* Cancelling: task/cancel.c */
     struct whorl__spinlock lock;
-    uint32_t request_seq;           /* M(lock): requests ever made */
+    bool asked;                     /* M(lock): a request was made since the slot was filled */
+    bool user_pending;              /* M(lock): a user's request waits for its delivery */
+    bool shutdown_asked;            /* M(lock) */
     const char *delivered_message;  /* R: of the cancel it got last */
     struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept alive by the task */
     struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
 
     /* Cold: a task that is never cancelled nor named does not touch these lines. */
-    uint32_t delivered_seq;         /* M(lock): the last request that was delivered */
-    uint32_t undelivered;           /* M(lock): requests made since the last delivery */
     int requests;                   /* M(lock): made and not taken back */
-    bool shutdown_asked;            /* M(lock) */
+    uint32_t withdrawals;           /* M(lock): times that the last of them was taken back */
     const char *request_message;    /* M(lock): of the newest request */
     struct whorl_task *next_magazine;   /* M(slots) */
     char name[WHORL_TASK_NAME_MAX + 1]; /* M(lock) */

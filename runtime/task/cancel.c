@@ -9,16 +9,19 @@
  *   otherwise, or if that     ->  it is left pending: the CANCEL bit in the task's word. It ends the
  *   future was done already       present wait, or the next one, which returns -ECANCELED.
  *
- * Counting: `requests` is what asyncio calls cancelling(). Every request has a number; the last one
- * delivered is remembered, so a scope that is left can tell whether its own request has arrived, and
- * take it back if not. `undelivered` says whether somebody else's is still to come.
+ * Counting: `requests` is what asyncio calls cancelling(). Pending are: the users' requests, as one
+ * (user_pending), and each open scope's own. The CANCEL bit is set while any of them is; leaving a
+ * scope takes its own away, and clears the bit if no other is pending.
  *
- *   late timer, without tags                  ours
- *   timer: fires, finds the task              timer: fires, takes the task's lock,
- *   task:  leaves the block                          looks for its scope's number
- *   timer: sets the request                     - there: request registered; leaving the block takes
- *   task:  is cancelled outside                   it back under the same lock
- *                                               - gone: nothing happens
+ *   late timer, without tags             ours
+ *   timer: fires, finds the task         timer: fires, takes the task's lock, looks for its scope
+ *   task:  leaves the block                - there: its request is noted in the scope; leaving takes
+ *   timer: sets the request                  it back under the same lock
+ *   task:  is cancelled outside            - gone: nothing happens
+ *
+ * A scope's request that is passed on is ON_ITS_WAY until the future has answered. The task may be
+ * back before that, with the -ECANCELED that came of it: leaving the scope counts it as delivered.
+ * If the future was done already, the request comes back, finds no scope, and is dropped.
  *
  * A chain of awaits is walked, not recursed into; a chain that leads back to itself (tasks awaiting
  * each other) is found by Brent's method, and the request stays with the task it was found at, which
@@ -42,11 +45,32 @@ static struct whorl__scope *find_scope_locked(struct whorl_task *task, uint64_t 
     return scope;
 }
 
-static void settle_locked(struct whorl_task *task)
+static bool any_pending_locked(const struct whorl_task *task)
 {
-    task->undelivered = 0;
-    task->delivered_seq = task->request_seq;
+    const struct whorl__scope *scope = task->scopes;
+    while (scope != NULL && scope->state != WHORL__SCOPE_PENDING) {
+        scope = scope->outer;
+    }
+    return task->user_pending || scope != NULL;
+}
+
+/* All that is pending is delivered, or withdrawn. */
+static void settle_locked(struct whorl_task *task, enum whorl__scope_state state)
+{
+    task->user_pending = false;
+    for (struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
+        if (scope->state == WHORL__SCOPE_PENDING) {
+            scope->state = state;
+        }
+    }
     whorl__state_cancel_clear(&task->word);
+}
+
+/* Nobody asks any more. */
+static void withdraw_locked(struct whorl_task *task)
+{
+    task->withdrawals++;
+    settle_locked(task, WHORL__SCOPE_WITHDRAWN);
 }
 
 static bool is_over(struct whorl_task *task)
@@ -56,15 +80,38 @@ static bool is_over(struct whorl_task *task)
     return phase == WHORL__DONE || phase == WHORL__FREE;
 }
 
-/* Who asks; one for each task on the way. */
+/* One request on one task. */
 struct request {
-    uint64_t scope_serial; /* 0: a user */
+    uint64_t scope_serial; /* 0: a user's */
     const char *message;
-    const struct whorl__cancel_path *path;
-    uint32_t seq;                 /* the request's number in the task */
+    const struct whorl__cancel_path *path; /* the gathers it came through */
+    uint32_t withdrawals;         /* of the task when it was made */
     struct whorl_future *awaited; /* where it goes on to, with a reference; NULL: stays here */
     bool taken;                   /* the task was parked: to be queued */
 };
+
+static void set_pending_locked(struct whorl_task *task, struct whorl__scope *scope)
+{
+    if (scope != NULL) {
+        scope->state = WHORL__SCOPE_PENDING;
+    } else {
+        task->user_pending = true;
+    }
+}
+
+static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
+                        struct request *request)
+{
+    task->asked = true;
+    task->requests++;
+    task->request_message = request->message;
+    request->withdrawals = task->withdrawals;
+    if (request->awaited == NULL) {
+        set_pending_locked(task, scope);
+    } else if (scope != NULL) {
+        scope->state = WHORL__SCOPE_ON_ITS_WAY;
+    }
+}
 
 static bool register_locked(struct whorl_task *task, struct request *request)
 {
@@ -74,33 +121,19 @@ static bool register_locked(struct whorl_task *task, struct request *request)
     }
     if (request->scope_serial != 0) {
         scope = find_scope_locked(task, request->scope_serial);
-        if (scope == NULL || scope->request_seq != 0) {
+        if (scope == NULL || scope->state != WHORL__SCOPE_QUIET) {
             return false;
         }
     }
     request->taken = false;
     request->awaited = task->awaited;
-    if (request->awaited == NULL && !whorl__state_cancel(&task->word, &request->taken)) {
-        return false; /* it ended in this moment */
-    }
     if (request->awaited != NULL) {
         (void)whorl_future_ref(request->awaited); /* the task, in its await, keeps it till here */
+    } else if (!whorl__state_cancel(&task->word, &request->taken)) {
+        return false; /* it ended in this moment */
     }
-    task->requests++;
-    task->undelivered++;
-    task->request_message = request->message;
-    request->seq = ++task->request_seq;
-    if (scope != NULL) {
-        scope->request_seq = request->seq;
-    }
+    note_locked(task, scope, request);
     return true;
-}
-
-/* Still asked for: neither delivered nor taken back while the lock was not held. */
-static bool stands_locked(struct whorl_task *task, const struct request *request)
-{
-    return task->request_seq >= request->seq && task->delivered_seq < request->seq &&
-           (request->scope_serial == 0 || find_scope_locked(task, request->scope_serial) != NULL);
 }
 
 /* ---- the way of a request ---- */
@@ -116,23 +149,30 @@ static bool make_request(struct whorl_task *task, struct request *request)
     return made;
 }
 
-static void mark_delivered(struct whorl_task *task, uint32_t seq)
+/* The future took it: a scope hears of it, if the task has not left it already. */
+static void mark_delivered(struct whorl_task *task, const struct request *request)
 {
+    if (request->scope_serial == 0) {
+        return;
+    }
     whorl__spin_lock(&task->lock);
-    if (task->delivered_seq < seq) {
-        task->delivered_seq = seq;
-        task->undelivered = task->request_seq - seq;
+    struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
+    if (scope != NULL) {
+        scope->state = WHORL__SCOPE_DELIVERED;
     }
     whorl__spin_unlock(&task->lock);
 }
 
-/* What it awaited was done: the request stays with the task. */
+/* The future was done: the request stays with the task, unless it was taken back meanwhile. */
 static void leave_pending(struct whorl_task *task, const struct request *request)
 {
     bool taken = false;
     whorl__spin_lock(&task->lock);
-    if (stands_locked(task, request)) {
-        (void)whorl__state_cancel(&task->word, &taken);
+    struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
+    const bool stands = request->scope_serial != 0 ? scope != NULL
+                                                   : request->withdrawals == task->withdrawals;
+    if (stands && whorl__state_cancel(&task->word, &taken)) {
+        set_pending_locked(task, scope);
     }
     whorl__spin_unlock(&task->lock);
     if (taken) {
@@ -144,7 +184,7 @@ static void leave_pending(struct whorl_task *task, const struct request *request
 static void pass_on(struct whorl_task *task, const struct request *request, bool accepted)
 {
     if (accepted) {
-        mark_delivered(task, request->seq);
+        mark_delivered(task, request);
     } else {
         leave_pending(task, request);
     }
@@ -257,28 +297,36 @@ bool whorl__cancel_take(struct whorl_task *task)
     whorl__spin_lock(&task->lock);
     const bool pending = whorl__state_cancel_pending(&task->word);
     if (pending) {
-        settle_locked(task);
+        settle_locked(task, WHORL__SCOPE_DELIVERED);
         task->delivered_message = task->request_message;
     }
     whorl__spin_unlock(&task->lock);
     return pending;
 }
 
+/* The future has answered to what was pending. Only the task itself leaves scopes, so they stand. */
+static void answer_pending(struct whorl_task *task, bool accepted)
+{
+    bool taken;
+    whorl__spin_lock(&task->lock);
+    if (accepted) {
+        settle_locked(task, WHORL__SCOPE_DELIVERED);
+    } else if (any_pending_locked(task)) {
+        (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
+    }
+    whorl__spin_unlock(&task->lock);
+}
+
 void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
-    struct request request = {0};
     whorl__spin_lock(&task->lock);
     WHORL_ASSERT(task->awaited == NULL);
     task->awaited = future;
     const bool pending = whorl__state_cancel_pending(&task->word);
-    if (pending) {
-        whorl__state_cancel_clear(&task->word);
-        request.seq = task->request_seq;
-        request.message = task->request_message;
-    }
+    const char *const message = task->request_message;
     whorl__spin_unlock(&task->lock);
-    if (pending) {
-        pass_on(task, &request, whorl_future_cancel(future, request.message));
+    if (WHORL_UNLIKELY(pending)) {
+        answer_pending(task, whorl_future_cancel(future, message));
     }
 }
 
@@ -289,10 +337,20 @@ void whorl__cancel_await_end(struct whorl_task *task)
     whorl__spin_unlock(&task->lock);
 }
 
+/* Requests of blocks around that the task has not met yet: those were not there before this one. */
+static int count_pending_scopes_locked(const struct whorl_task *task)
+{
+    int count = 0;
+    for (const struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
+        count += scope->state == WHORL__SCOPE_PENDING;
+    }
+    return count;
+}
+
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)
 {
     whorl__spin_lock(&task->lock);
-    scope->baseline = task->requests;
+    scope->baseline = task->requests - count_pending_scopes_locked(task);
     scope->outer = task->scopes;
     task->scopes = scope;
     whorl__spin_unlock(&task->lock);
@@ -301,17 +359,19 @@ void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *sco
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope)
 {
     whorl__spin_lock(&task->lock);
-    WHORL_CHECK(task->scopes == scope, "timeouts are left innermost first, by the task that entered");
+    WHORL_CHECK(task->scopes == scope,
+                "timeouts are left innermost first, by the task that entered");
     task->scopes = scope->outer;
-    const bool asked = scope->request_seq != 0;
-    scope->expired = asked && scope->request_seq <= task->delivered_seq;
-    if (asked) {
+    const bool expired = whorl__scope_expired(scope);
+    if (scope->state != WHORL__SCOPE_QUIET && task->requests > 0) {
         task->requests--;
     }
-    if (asked && !scope->expired && --task->undelivered == 0) {
-        whorl__state_cancel_clear(&task->word); /* nobody else's is pending */
+    if (task->requests == 0) {
+        withdraw_locked(task);
+    } else if (scope->state == WHORL__SCOPE_PENDING && !any_pending_locked(task)) {
+        whorl__state_cancel_clear(&task->word);
     }
-    const bool alone = scope->expired && task->requests <= scope->baseline;
+    const bool alone = expired && task->requests <= scope->baseline;
     whorl__spin_unlock(&task->lock);
     return alone;
 }
@@ -335,7 +395,7 @@ int whorl_uncancel(struct whorl_task *task)
 {
     whorl__spin_lock(&task->lock);
     if (task->requests > 0 && --task->requests == 0) {
-        settle_locked(task);
+        withdraw_locked(task);
     }
     const int left = task->requests;
     whorl__spin_unlock(&task->lock);

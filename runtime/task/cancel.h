@@ -1,8 +1,8 @@
 /*
  * cancel.h - requests to end: made by anyone, delivered at the task's next wait, tagged by scope.
  *
- * Owns:       task->requests, request_seq, delivered_seq, undelivered, awaited, scopes; the CANCEL
- *             bit of the task's word.
+ * Owns:       task->requests, user_pending, withdrawals, awaited, scopes; the CANCEL bit of the
+ *             task's word.
  * Threads:    requests from any; the rest by the task itself. All under the task's lock, which is
  *             never held while another task's or a future's lock is taken.
  */
@@ -11,16 +11,24 @@
 
 #include "sched/sched.h"
 
+/* What became of the one request that a scope can make. */
+enum whorl__scope_state {
+    WHORL__SCOPE_QUIET,     /* its time is not over */
+    WHORL__SCOPE_ON_ITS_WAY, /* it was passed to the future that the task awaits */
+    WHORL__SCOPE_PENDING,   /* it waits in the task's CANCEL bit */
+    WHORL__SCOPE_DELIVERED, /* the task has got it */
+    WHORL__SCOPE_WITHDRAWN, /* taken back by whorl_uncancel before that */
+};
+
 /* An open timeout; lies in the caller's struct whorl_timeout. */
 struct whorl__scope {
     struct whorl__scope *outer;   /* M(task) */
     struct whorl_task *task;      /* C */
     uint64_t serial;              /* C: never the same twice in a runtime */
-    uint32_t request_seq;         /* M(task): of the request it made; 0 = none */
+    enum whorl__scope_state state; /* M(task) */
     int baseline;                 /* C: requests there were when it was entered */
     int64_t deadline_ns;          /* the task's, or whoever reschedules */
     bool armed;                   /* as deadline_ns */
-    bool expired;                 /* M(task) */
     struct whorl__timer timer;
 };
 
@@ -49,6 +57,12 @@ WHORL_MUST_USE bool whorl__cancel_take(struct whorl_task *task);
  */
 void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future);
 void whorl__cancel_await_end(struct whorl_task *task);
+
+/* Whether the scope's request has reached the task, or is what ended its last wait. */
+static inline bool whorl__scope_expired(const struct whorl__scope *scope)
+{
+    return scope->state == WHORL__SCOPE_DELIVERED || scope->state == WHORL__SCOPE_ON_ITS_WAY;
+}
 
 /* The running task enters and leaves a scope. leave: true if the scope's cancel, and nobody else's,
  * was delivered inside. */

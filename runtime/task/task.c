@@ -66,16 +66,22 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
 /* What a slot's last task left that the next one must not see. */
 static void reset_cancel(struct whorl_task *task)
 {
-    if (WHORL_UNLIKELY(task->request_seq != 0 || task->delivered_message != NULL)) {
+    if (WHORL_UNLIKELY(task->asked || task->delivered_message != NULL)) {
         whorl__spin_lock(&task->lock);
-        task->request_seq = task->delivered_seq = task->undelivered = 0;
+        task->asked = task->user_pending = task->shutdown_asked = false;
         task->requests = 0;
-        task->shutdown_asked = false;
         task->request_message = task->delivered_message = NULL;
         whorl__spin_unlock(&task->lock);
     }
 }
 
+/* Where a task of a foreign thread begins when loops do not share: round robin. */
+static WHORL_COLD struct whorl__loop *place(struct whorl__runtime *runtime)
+{
+    return runtime->loops[whorl__add_u32(&runtime->place_next, 1) % runtime->loop_count];
+}
+
+/* `here`: the spawning thread's own loop; NULL on a foreign thread. */
 static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct whorl__loop *here,
                  whorl_body *body, void *arg, const struct whorl_attr *attr, bool referred)
 {
@@ -83,7 +89,7 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
     whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
     task->runtime = runtime;
-    task->loop = here;
+    task->loop = here != NULL ? here : place(runtime);
     whorl__store_relaxed_ptr(&task->fiber, NULL); /* relaxed: published with the task */
     task->body = body;
     task->arg = arg;
@@ -95,16 +101,10 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
                                                  : whorl__stack_class(wanted->stack_bytes);
     task->reason = WHORL__PARK_NONE;
     whorl__store_relaxed_u32(&task->stall_reported, 0); /* relaxed: nobody reports a new task yet */
-    task->io_budget = 0;
+    task->io_budget = WHORL__IO_BUDGET;
     whorl__store_relaxed_u64(&task->serial, draw_serial(here)); /* relaxed: a number */
     set_name(task, wanted->name);
     reset_cancel(task);
-}
-
-/* Where a task of a foreign thread begins when loops do not share: round robin. */
-static struct whorl__loop *place(struct whorl__runtime *runtime)
-{
-    return runtime->loops[whorl__add_u32(&runtime->place_next, 1) % runtime->loop_count];
 }
 
 static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
@@ -122,7 +122,7 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
     if (task == NULL) {
         return -ENOMEM;
     }
-    fill(task, runtime, here != NULL ? here : place(runtime), body, arg, attr, ret_task != NULL);
+    fill(task, runtime, here, body, arg, attr, ret_task != NULL);
     if (here != NULL) {
         whorl__count(&here->stats.spawned, 1);
     } else {
@@ -165,6 +165,7 @@ int whorl_spawn_remote(struct whorl_task *near, whorl_body *body, void *arg,
         return whorl_spawn(body, arg, attr, ret_task);
     }
     (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
+    whorl__fence_full();                       /* pairs E2 of runtime.c: then `ending` is read */
     const int error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
     (void)whorl__add_u32(&runtime->guests, (uint32_t)-1);
     return error;

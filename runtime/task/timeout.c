@@ -88,7 +88,7 @@ int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
     struct whorl__scope *const scope = scope_of(timeout);
     whorl__spin_lock(&scope->task->lock);
-    const bool late = scope->request_seq != 0;
+    const bool late = scope->state != WHORL__SCOPE_QUIET;
     whorl__spin_unlock(&scope->task->lock);
     if (late || (scope->armed && whorl__timer_disarm(&scope->timer))) {
         return -EINVAL;
@@ -112,8 +112,7 @@ bool whorl_timeout_expired(const struct whorl_timeout *timeout)
 {
     struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
     whorl__spin_lock(&scope->task->lock);
-    const bool expired = scope->expired || (scope->request_seq != 0 &&
-                                            scope->request_seq <= scope->task->delivered_seq);
+    const bool expired = whorl__scope_expired(scope);
     whorl__spin_unlock(&scope->task->lock);
     return expired;
 }
