@@ -2,12 +2,12 @@
  * whorl.h - asyncio for C on every core: all stable headers, in reading order.
  *
  * A program gives whorl_run() a function; that function is the first task. Tasks spawn tasks, await
- * them, sleep, read and write; every waiting call simply returns when it is done. There is one event
- * loop per core, and an idle loop takes over tasks that wait in another loop's queue.
+ * them, sleep, read and write; every waiting call simply returns when it is done. There is one
+ * event loop per core, and an idle loop takes over tasks that wait in another loop's queue.
  *
  * What every function here has in common, unless its comment says otherwise:
- *   - int results are 0 (or a count, or a descriptor) on success and -errno on failure; errno itself
- *     is never the way an error is told, and its value is kept per task;
+ *   - int results are 0 (or a count, or a descriptor) on success and -errno on failure; errno
+ *     itself is never the way an error is told, and its value is kept per task;
  *   - outputs named ret_x are written on success only;
  *   - times are absolute nanoseconds on CLOCK_MONOTONIC, WHORL_NEVER means no deadline;
  *   - "waits" means that the task is parked and its loop runs others; every waiting call is a

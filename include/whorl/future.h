@@ -22,6 +22,7 @@ struct whorl_future;
 /* A pending future with one reference, the caller's; -ENOMEM. From anywhere. */
 WHORL_API WHORL_WARN_UNUSED int whorl_future_new(struct whorl_future **ret_future);
 
+/* One reference more, and one given back; NULL may be given back. From any thread. */
 WHORL_API struct whorl_future *whorl_future_ref(struct whorl_future *future);
 WHORL_API void whorl_future_unref(struct whorl_future *future);
 
@@ -66,6 +67,7 @@ WHORL_API int whorl_future_wait_for(struct whorl_future *future, int64_t timeout
 /* Its result without waiting: as whorl_future_await, or -EAGAIN while pending. */
 WHORL_API int whorl_future_result(struct whorl_future *future, void **ret_value);
 
+/* Whether it is done, by whatever end; and whether that was a cancel. Any thread. */
 WHORL_API bool whorl_future_done(struct whorl_future *future);
 WHORL_API bool whorl_future_cancelled(struct whorl_future *future);
 /* The message given to the cancel that ended it; NULL if none. */

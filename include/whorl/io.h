@@ -55,7 +55,8 @@ WHORL_API int whorl_socket_port(int fd);
  *
  * Returns its descriptor. A connection that was reset before it could be taken is passed over. Out
  * of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): logged once, tried again after a
- * pause of 50 ms, so a server only has to loop. An accepted connection is never dropped by a cancel.
+ * pause of 50 ms, so a server only has to loop. An accepted connection is never dropped by a
+ * cancel.
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_accept(int fd);
 WHORL_API WHORL_WARN_UNUSED int whorl_accept_until(int fd, int64_t deadline_ns);
@@ -117,8 +118,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_fd_adopt(int fd);
  *   fd      any descriptor, adopted or not; closing it by close(2) meanwhile does no harm
  *   events  POLLIN or POLLOUT, or both
  *
- * Returns the events that are ready (POLLIN, POLLOUT, POLLHUP, POLLERR), a hint as poll(2) gives it,
- * or -EBADF, -EINVAL, -EPERM (a regular file), -ECANCELED, -ETIMEDOUT.
+ * Returns the events that are ready (POLLIN, POLLOUT, POLLHUP, POLLERR), a hint as poll(2) gives
+ * it, or -EBADF, -EINVAL, -EPERM (a regular file), -ECANCELED, -ETIMEDOUT.
  * Model: loop.add_reader, as a wait
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_fd_wait(int fd, int events);

@@ -28,11 +28,11 @@ enum whorl_mode {
 
 /* Zeroed options are the defaults; fields may be added at the end. */
 struct whorl_options {
-    int loops;            /* 0: one per allowed core, cgroup quota honoured; at most WHORL_LOOPS_MAX */
+    int loops;            /* 0: one per allowed core, in the cgroup quota; up to WHORL_LOOPS_MAX */
     enum whorl_mode mode; /* WHORL_MODE_AUTO */
     int no_pin;           /* non-zero: leave the threads unpinned; a pin that fails only warns */
     size_t stack_bytes;   /* stack of a task without a size of its own; 0: 64 KiB */
-    int64_t stall_ns;     /* a loop in one task for longer is stuck: 0: 2 ms; WHORL_NEVER: no watch */
+    int64_t stall_ns;     /* a loop in a task for longer is stuck; 0: 2 ms; WHORL_NEVER: no watch */
     int64_t report_ns;    /* a task that holds its loop for longer is named once; 0: 100 ms */
     const char *topology; /* NULL: this machine; else an hwloc synthetic description, for tests */
     /* Where warnings go, one line without its end; any thread may call it. NULL: standard error. */

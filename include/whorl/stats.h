@@ -10,7 +10,7 @@
 
 WHORL_BEGIN
 
-/* All since the start. Read without stopping anybody: each is right, together they may not match. */
+/* All since the start. Read without stopping anybody: each is right, of its own moment. */
 struct whorl_stats {
     uint64_t turns;        /* turns of the loop */
     uint64_t runs;         /* times a task was switched to */

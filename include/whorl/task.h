@@ -48,7 +48,7 @@ struct whorl_attr {
  * and arg stays the caller's.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   no                           Cancellation point: no      Allocates: from the loop's cache
+ * Waits:   no                           Cancellation point: no      Allocates: from a loop's cache
  * Order:   everything before the call happens before body
  * Model:   asyncio.create_task; with several loops the body may begin before this call returns
  * Since:   0.1, stable                  Source: runtime/task/task.c
@@ -152,7 +152,7 @@ WHORL_API struct whorl_task *whorl_task_current(void);
 WHORL_API const char *whorl_task_name(struct whorl_task *task);
 WHORL_API void whorl_task_set_name(struct whorl_task *task, const char *name);
 
-/* One reference more, and one given back. A task that runs needs none: dropping the last detaches. */
+/* One reference more, and one given back. A task that runs needs none: it runs on without. */
 WHORL_API struct whorl_task *whorl_task_ref(struct whorl_task *task);
 WHORL_API void whorl_task_unref(struct whorl_task *task);
 
