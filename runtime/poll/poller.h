@@ -1,5 +1,5 @@
 /*
- * poller.h - the contract of a poller, and its epoll form: readiness in, handles of woken tasks out.
+ * poller.h - the contract of a poller, and its epoll form: readiness in, handles of the woken out.
  *
  * Owns:       struct whorl__poller: an epoll and an eventfd, one a loop.
  * Threads:    poll() by the loop's own thread, and with timeout 0 by whoever rescues it: the kernel

@@ -45,7 +45,7 @@ static struct {
 static void answer(int signal)
 {
     (void)signal;
-    if (whorl__load_acquire_u32(&exchange.state) == ASKED) { /* acquire, pairs the monitor's store */
+    if (whorl__load_acquire_u32(&exchange.state) == ASKED) { /* acquire, pairs the monitor's */
         exchange.count = backtrace(exchange.frames, FRAMES_MAX);
         whorl__store_release_u32(&exchange.state, ANSWERED); /* X1 */
         (void)whorl__os->futex_wake(&exchange.state, 1);
@@ -205,8 +205,8 @@ void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held
                               : 0;
     if (still_there(loop, runs)) {
         whorl__log(loop->runtime,
-                   "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s; give it to a thread, "
-                   "or let it yield. Its stack%s:",
+                   "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s; "
+                   "give it to a thread, or let it yield. Its stack%s:",
                    name, loop->index, held_ns / WHORL_MILLISECOND,
                    blocked ? "blocked in a system call" : "computing",
                    blocked ? ", as far as can be told" : "");

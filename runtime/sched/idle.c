@@ -3,7 +3,7 @@
  *
  * Owns:       runtime->idle.
  * Threads:    any loop; foreign threads notify.
- * Invariant:  work that may be stolen, nobody searching, somebody asleep  =>  a wake-up is under way.
+ * Invariant:  work that may be stolen, nobody searching, somebody asleep => a wake-up is under way.
  *             idle.word counts the searching and the sleeping; a loop that was woken to search is
  *             counted as searching by the one who woke it, from that moment on.
  *             sleepers has a bit for each loop counted as sleeping.
@@ -105,7 +105,7 @@ static WHORL_COLD struct whorl__loop *claim_sleeper(struct whorl__loop *from,
 void whorl__idle_notify(struct whorl__loop *from, struct whorl__runtime *runtime)
 {
     whorl__fence_full(); /* pairs I1 */
-    const uint32_t word = whorl__load_relaxed_u32(&runtime->idle.word); /* relaxed: after the fence */
+    const uint32_t word = whorl__load_relaxed_u32(&runtime->idle.word); /* relaxed: fenced */
     if (WHORL_LIKELY(searching(word) > 0 || sleeping(word) == 0)) {
         return;
     }
@@ -152,7 +152,7 @@ bool whorl__idle_sleep_begin(struct whorl__loop *loop)
         announce_sleep(loop);
     }
     whorl__fence_full(); /* pairs I1, and P1 of loop.c */
-    const uint32_t word = whorl__load_relaxed_u32(&runtime->idle.word); /* relaxed: after the fence */
+    const uint32_t word = whorl__load_relaxed_u32(&runtime->idle.word); /* relaxed: fenced */
     const bool nobody_searches = runtime->stealing && searching(word) == 0;
     return !(whorl__loop_has_own_work(loop) ||
              (nobody_searches && whorl__steal_something_there(loop)) ||

@@ -17,7 +17,7 @@
  * somebody searches, and that one may be past its own look at the stuck loops, about to sleep.
  *
  * Owns:       runtime->monitor; loop->stuck, watcher, watching.
- * Threads:    monitor: marks. The stuck loop, when its task comes back: unmarks. Any other: watches.
+ * Threads:    monitor: marks. The stuck loop, once its task comes back: unmarks. Others: watch.
  * Invariant:  loop k has at most one watcher w with k->watcher == w + 1, and only w has k's epoll
  *             inside its own, until it sees that it is the watcher no longer.
  * Pairs:      C1  marking: stuck := 1 by cas, then stuck_count + 1 - unmarking: the same backwards.

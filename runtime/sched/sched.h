@@ -59,7 +59,7 @@ struct whorl__runtime {
     struct whorl__idle idle WHORL_ALIGNED(WHORL_CACHE_LINE);
     struct whorl__shared shared;
     struct whorl__monitor monitor;
-    uint32_t place_next WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: strict loops: where foreign spawns go */
+    uint32_t place_next WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: strict: where foreign spawns go */
     uint32_t guests;       /* A: foreign threads inside submit */
     uint32_t foreign_made; /* A: tasks spawned by foreign threads */
     uint32_t ending;       /* A: the main task is done; no new tasks */

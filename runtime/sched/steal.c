@@ -18,7 +18,8 @@ static struct whorl_task *steal_from(struct whorl__loop *loop, struct whorl__loo
     void *first = NULL;
     whorl__count(&loop->stats.steals_tried, 1);
     unsigned count = whorl__runqueue_steal_half(&victim->queue, &loop->queue, &first);
-    if (count == 0 && hot_too && whorl__load_relaxed_ptr(&victim->hot) != NULL) { /* relaxed: hint */
+    /* relaxed: a hint, the swap decides */
+    if (count == 0 && hot_too && whorl__load_relaxed_ptr(&victim->hot) != NULL) {
         first = whorl__swap_ptr(&victim->hot, NULL);
         count = first != NULL;
     }

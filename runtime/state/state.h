@@ -36,9 +36,10 @@
  * before that finds LIVE and leaves WAKE; the try fails and loop 0 keeps the task.
  *
  * Threads:    any.
- * Pairs:      S1  state_wake (release half): what the waker did is seen by the resumed task, through
- *                 the queue that carries it or the failing commit (acquire).
- *             S2  state_park_commit (release): the task's frame is seen by whoever wakes it (acquire).
+ * Pairs:      S1  state_wake (release half): what the waker did is seen by the resumed task,
+ *                 through the queue that carries it or the failing commit (acquire).
+ *             S2  state_park_commit (release): the task's frame is seen by whoever wakes it
+ *                 (acquire).
  */
 #ifndef WHORL_STATE_STATE_H
 #define WHORL_STATE_STATE_H
@@ -106,7 +107,7 @@ static inline uint32_t whorl__state_park_begin(uint64_t *word)
     return whorl__state_epoch(next);
 }
 
-/* LIVE -> PARKED by the loop, its stack left (S2). False: woken or cancelled meanwhile; still LIVE. */
+/* LIVE -> PARKED by the loop, its stack left (S2). False: woken or cancelled, and still LIVE. */
 static inline bool whorl__state_park_commit(uint64_t *word)
 {
     uint64_t old = whorl__load_acquire_u64(word); /* acquire, pairs S1 when WAKE is found */
@@ -178,12 +179,14 @@ static inline void whorl__state_cancel_clear(uint64_t *word)
 static inline bool whorl__state_finish(uint64_t *word)
 {
     uint64_t old = whorl__load_relaxed_u64(word); /* relaxed: the cas checks it */
+    uint64_t next;
     do {
         WHORL_ASSERT(whorl__state_phase(old) == WHORL__LIVE);
         if (old & WHORL__CANCEL) {
             return false;
         }
-    } while (!whorl__cas_value_u64(word, &old, (old & ~(WHORL__PHASE_MASK | WHORL__WAKE)) | WHORL__DONE));
+        next = (old & ~(WHORL__PHASE_MASK | WHORL__WAKE)) | WHORL__DONE;
+    } while (!whorl__cas_value_u64(word, &old, next));
     return true;
 }
 

@@ -113,7 +113,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     bool user_pending;              /* M(lock): a user's request waits for its delivery */
     bool shutdown_asked;            /* M(lock) */
     const char *delivered_message;  /* R: of the cancel it got last */
-    struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept alive by the task */
+    struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept by the task */
     struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
 
     /* Cold: a task that is never cancelled nor named does not touch these lines. */

@@ -3,30 +3,30 @@
  *
  * A request is made on a task. Where it goes:
  *
- *   the task awaits a future  ->  that future is cancelled in its place: a plain one is done at once,
- *                                 a task gets the request in turn, a gather all its children. When
- *                                 the future ends, the task resumes with whatever came of it.
- *   otherwise, or if that     ->  it is left pending: the CANCEL bit in the task's word. It ends the
- *   future was done already       present wait, or the next one, which returns -ECANCELED.
+ *   the task awaits a future -> that future is cancelled in its place: a plain one is done at once,
+ *                               a task gets the request in turn, a gather all its children. When
+ *                               the future ends, the task resumes with whatever came of it.
+ *   otherwise, or if that    -> it is left pending: the CANCEL bit in the task's word. It ends the
+ *   future was done already     present wait, or the next one, which returns -ECANCELED.
  *
  * Counting: `requests` is what asyncio calls cancelling(). Pending are: the users' requests, as one
  * (user_pending), and each open scope's own. The CANCEL bit is set while any of them is; leaving a
  * scope takes its own away, and clears the bit if no other is pending.
  *
- *   late timer, without tags             ours
- *   timer: fires, finds the task         timer: fires, takes the task's lock, looks for its scope
- *   task:  leaves the block                - there: its request is noted in the scope; leaving takes
- *   timer: sets the request                  it back under the same lock
- *   task:  is cancelled outside            - gone: nothing happens
+ *   late timer, without tags            ours
+ *   timer: fires, finds the task        timer: fires, takes the task's lock, looks for its scope
+ *   task:  leaves the block               - there: its request is noted in the scope; leaving takes
+ *   timer: sets the request                 it back under the same lock
+ *   task:  is cancelled outside           - gone: nothing happens
  *
  * A scope's request that is passed on is ON_ITS_WAY until the future has answered. The task may be
  * back before that, with the -ECANCELED that came of it: leaving the scope counts it as delivered.
  * If the future was done already, the request comes back, finds no scope, and is dropped.
  *
  * A chain of awaits is walked, not recursed into; a chain that leads back to itself (tasks awaiting
- * each other) is found by Brent's method, and the request stays with the task it was found at, which
- * unties the knot. A gather is where the chain forks: there it is recursed into, and a chain that
- * leads back is found by the path of gathers it came through.
+ * each other) is found by Brent's method, and the request stays with the task it was found at,
+ * which unties the knot. A gather is where the chain forks: there it is recursed into, and a chain
+ * that leads back is found by the path of gathers it came through.
  *
  * Threads:    see cancel.h.
  */
@@ -218,8 +218,8 @@ static bool cancel_untasked(struct whorl_future *future, const struct request *r
 }
 
 /*
- * Asks `task`, and, while the one asked awaits another task, that one. The reference on each task of
- * the chain but the first is held until its own request has been placed.
+ * Asks `task`, and, while the one asked awaits another task, that one. The reference on each task
+ * of the chain but the first is held until its own request has been placed.
  */
 static bool request_along(struct whorl_task *task, struct request first)
 {
@@ -304,7 +304,7 @@ bool whorl__cancel_take(struct whorl_task *task)
     return pending;
 }
 
-/* The future has answered to what was pending. Only the task itself leaves scopes, so they stand. */
+/* The future has answered to what was pending. Only the task itself leaves scopes: they stand. */
 static void answer_pending(struct whorl_task *task, bool accepted)
 {
     bool taken;

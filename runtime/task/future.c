@@ -55,7 +55,7 @@ static uint32_t lock(struct whorl_future *future)
 {
     unsigned spins = 0;
     for (;;) {
-        const uint32_t old = whorl__load_relaxed_u32(&future->word); /* relaxed: the cas checks it */
+        const uint32_t old = whorl__load_relaxed_u32(&future->word); /* relaxed: the cas checks */
         if (!(old & LOCKED) && whorl__cas_u32(&future->word, old, old | LOCKED)) {
             return old;
         }

@@ -9,7 +9,7 @@
  *             the last child has reported.
  *             A gather that was cancelled waits for all its children, in both forms, and then ends
  *             cancelled: whorl__gather_cancel_along says true if and only if it saw to that.
- * Pairs:      G1  report: results[i], then pending - 1 (release half) - last: sees all (acquire half)
+ * Pairs:      G1  report: results[i], then pending - 1 (release half) - last: sees all (acquire)
  *             G2  cancel: cancels + 1, ask the children, - 1 if none took it
  *                 end:    cancels | OVER; whoever is counted by then, has cancelled it
  */

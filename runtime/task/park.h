@@ -6,8 +6,9 @@
  *      whorl__park(task, WHORL__PARK_SLEEP);
  *      ... take it away again, look what happened ...
  *
- * Whoever finds the handle calls whorl__sched_wake, from then on, at any time, as often as he likes;
- * only the first call within this wait has an effect. A pending cancel ends the park as well.
+ * Whoever finds the handle calls whorl__sched_wake, from then on, at any time, as often as he
+ * likes; only the first call within this wait has an effect. A pending cancel ends the park as
+ * well.
  *
  * Threads:    the task itself.
  */

@@ -14,7 +14,8 @@
 
 #include <errno.h>
 
-WHORL_STATIC(sizeof(struct whorl__scope) <= sizeof(struct whorl_timeout), "whorl_timeout is large enough");
+WHORL_STATIC(sizeof(struct whorl__scope) <= sizeof(struct whorl_timeout),
+             "whorl_timeout is large enough");
 
 static struct whorl__scope *scope_of(struct whorl_timeout *timeout)
 {
