@@ -15,6 +15,8 @@
  * Pairs:      E1  a task's end: loop->ended + 1 (release) - all_ended: reads ended (acquire), then
  *                 spawned. A task is counted as spawned before it can spawn or end, so equal sums
  *                 mean that none lives.
+ *             E2  spawn_remote: guests + 1, full fence, read ending - end: ending := 1, full fence,
+ *                 wait until guests was 0: who has seen 0 in ending has its task counted by then.
  */
 #include "sched/sched.h"
 #include "task/cancel.h"
@@ -297,12 +299,17 @@ free_runtime:
     return error;
 }
 
-static void destroy_runtime(struct whorl__runtime *runtime)
+/* Each of them stays for a moment only; acquire, pairs B1 of submit.c. */
+static void wait_for_guests(struct whorl__runtime *runtime)
 {
-    /* acquire, pairs B1 of submit.c: a foreign thread that woke the last task leaves in a moment */
     while (whorl__load_acquire_u32(&runtime->guests) != 0) {
         sched_yield();
     }
+}
+
+static void destroy_runtime(struct whorl__runtime *runtime)
+{
+    wait_for_guests(runtime); /* one of them woke the last task */
     struct whorl__topology *const topology = runtime->topology;
     if (destroy_parts(runtime)) {
         whorl__os->free(runtime);
@@ -367,6 +374,8 @@ static void report_survivor(struct whorl_task *task)
 static void end_all_tasks(struct whorl__runtime *runtime)
 {
     whorl__store_release_u32(&runtime->ending, 1); /* pairs spawn_in */
+    whorl__fence_full();                           /* pairs E2 */
+    wait_for_guests(runtime);
     int64_t report_ns = whorl__os->now_ns() + SLOW_END_NS;
     for (;;) {
         const uint32_t seen = whorl__load_acquire_u32(&runtime->ended_word);

@@ -9,8 +9,6 @@
  */
 #include "io/wait.h"
 
-#include "task/park.h"
-
 #include "sys/os.h"
 
 #include <errno.h>
@@ -24,12 +22,12 @@ static bool may_be_ready(uint64_t seen)
     return (seen & WHORL__SLOT_READY) != 0;
 }
 
-/* One try. -EAGAIN: nothing there, and the latch says so. */
-static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_max)
+/* One try. -EAGAIN: nothing there, and the latch says so. `anyway`: whatever the latch says. */
+static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_max, bool anyway)
 {
     struct whorl__record *const record = call->record;
     const uint64_t seen = whorl__record_seen(record, WHORL__IN);
-    if (!may_be_ready(seen)) {
+    if (!may_be_ready(seen) && !anyway) {
         return -EAGAIN;
     }
     const ssize_t got = whorl__os->read(record->fd, ret_bytes, bytes_max);
@@ -44,24 +42,33 @@ static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_
     return got;
 }
 
+/* A late task looks once more: a busy loop may not have asked its poller in time. */
+static ssize_t read_some(struct whorl__call *call, void *ret_bytes, size_t bytes_max,
+                         int64_t deadline_ns)
+{
+    bool late = false;
+    for (;;) {
+        const ssize_t got = try_read(call, ret_bytes, bytes_max, late);
+        if (got != -EAGAIN || late) {
+            return got == -EAGAIN ? -ETIMEDOUT : got;
+        }
+        const int error = whorl__call_failed(call, whorl__call_wait(call, WHORL__IN, deadline_ns));
+        late = error == -ETIMEDOUT;
+        if (error != 0 && !late) {
+            return error;
+        }
+    }
+}
+
 ssize_t whorl_read_until(int fd, void *ret_bytes, size_t bytes_max, int64_t deadline_ns)
 {
     struct whorl__call call;
-    ssize_t got = whorl__call_begin(&call, fd);
-    if (got < 0) {
-        return got;
+    const int error = whorl__call_begin(&call, fd);
+    if (error != 0) {
+        return error;
     }
-    bool waited = false;
-    while ((got = try_read(&call, ret_bytes, bytes_max)) == -EAGAIN) {
-        const int error = whorl__call_wait(&call, WHORL__IN, deadline_ns);
-        waited = true;
-        if (error != 0 && (got = whorl__call_failed(&call, error)) != 0) {
-            break;
-        }
-    }
-    if (!waited) {
-        whorl__call_was_ready(&call);
-    }
+    const ssize_t got = read_some(&call, ret_bytes, bytes_max, deadline_ns);
+    whorl__call_was_ready(&call);
     whorl__call_end(&call);
     return got;
 }
@@ -86,7 +93,7 @@ static ssize_t put_parts(const struct whorl__record *record, struct iovec *parts
     return whorl__os->sendmsg(record->fd, &message, MSG_NOSIGNAL);
 }
 
-/* One try to write some of the parts. */
+/* One try to write some of the parts. -EAGAIN: no room, and the latch says so. */
 static ssize_t try_write(struct whorl__call *call, struct iovec *parts, int part_count)
 {
     struct whorl__record *const record = call->record;
@@ -99,6 +106,13 @@ static ssize_t try_write(struct whorl__call *call, struct iovec *parts, int part
         whorl__record_clear(record, WHORL__OUT, seen);
     }
     return put;
+}
+
+/* Waits for room; 0 to try again. What was written is told first: then a cancel stays pending. */
+static int wait_for_room(struct whorl__call *call, bool some_written, int64_t deadline_ns)
+{
+    const int error = whorl__call_wait(call, WHORL__OUT, deadline_ns);
+    return error != 0 && !some_written ? whorl__call_failed(call, error) : error;
 }
 
 /* Parts not written yet; a window of them is copied, so that the caller's array stays as it is. */
@@ -141,29 +155,23 @@ static void advance(struct rest *rest, size_t bytes)
     }
 }
 
-static ssize_t write_rest(struct whorl__call *call, struct rest *rest, int64_t deadline_ns)
+/* How much was written, with the `done` bytes of before; or the error that came before anything was.
+ * If something was, the same error comes again to the next call. */
+static ssize_t write_rest(struct whorl__call *call, struct rest *rest, ssize_t done,
+                          int64_t deadline_ns)
 {
     struct iovec window[WINDOW];
-    ssize_t done = 0;
-    bool waited = false;
     skip_empty(rest);
     while (rest->count > 0) {
         ssize_t put = try_write(call, window, window_of(rest, window));
         if (put == -EAGAIN) {
-            put = whorl__call_wait(call, WHORL__OUT, deadline_ns);
-            waited = true;
-            if (put != 0 && done == 0) {
-                put = whorl__call_failed(call, (int)put);
-            }
+            put = wait_for_room(call, done > 0, deadline_ns);
         }
         if (put < 0) {
-            return done > 0 ? done : put; /* what was written is told first; the error comes again */
+            return done > 0 ? done : put;
         }
         advance(rest, (size_t)put);
         done += put;
-    }
-    if (!waited) {
-        whorl__call_was_ready(call);
     }
     return done;
 }
@@ -179,7 +187,8 @@ ssize_t whorl_writev_until(int fd, const struct iovec *parts, int part_count, in
         return error;
     }
     struct rest rest = {.parts = parts, .count = part_count};
-    const ssize_t done = write_rest(&call, &rest, deadline_ns);
+    const ssize_t done = write_rest(&call, &rest, 0, deadline_ns);
+    whorl__call_was_ready(&call);
     whorl__call_end(&call);
     return done;
 }
@@ -191,8 +200,24 @@ ssize_t whorl_writev(int fd, const struct iovec *parts, int part_count)
 
 ssize_t whorl_write_until(int fd, const void *bytes, size_t count, int64_t deadline_ns)
 {
-    const struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = count};
-    return whorl_writev_until(fd, &part, 1, deadline_ns);
+    struct whorl__call call;
+    const int error = whorl__call_begin(&call, fd);
+    if (error != 0) {
+        return error;
+    }
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = count};
+    ssize_t put = 0;
+    if (WHORL_LIKELY(count > 0)) {
+        put = try_write(&call, &part, 1);
+        if (WHORL_UNLIKELY(put == -EAGAIN || (put >= 0 && (size_t)put < count))) {
+            const ssize_t done = put > 0 ? put : 0;
+            struct rest rest = {.parts = &part, .count = 1, .offset = (size_t)done};
+            put = write_rest(&call, &rest, done, deadline_ns);
+        }
+    }
+    whorl__call_was_ready(&call);
+    whorl__call_end(&call);
+    return put;
 }
 
 ssize_t whorl_write(int fd, const void *bytes, size_t count)

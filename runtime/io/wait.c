@@ -20,21 +20,10 @@
 #include <sched.h>
 
 #define MOVE_AFTER        8
-#define IO_BUDGET         64
 #define STRANGER_LOOP(word)  ((word) >> 8)
 #define STRANGER_COUNT(word) ((word) % 256)
 
 /* ---- entering and leaving ---- */
-
-int whorl__call_begin(struct whorl__call *call, int fd)
-{
-    call->task = whorl__task_current();
-    if (call->task == NULL) {
-        return -EPERM;
-    }
-    call->record = whorl__record_find(&call->task->runtime->records, fd);
-    return call->record == NULL ? -EBADF : whorl__record_enter(call->record);
-}
 
 static struct whorl__loop *home_of(struct whorl__call *call)
 {
@@ -43,11 +32,8 @@ static struct whorl__loop *home_of(struct whorl__call *call)
     return home == 0 ? NULL : call->task->runtime->loops[home - 1];
 }
 
-void whorl__call_end(struct whorl__call *call)
+void whorl__call_retire(struct whorl__call *call)
 {
-    if (WHORL_LIKELY(!whorl__record_leave(call->record))) {
-        return;
-    }
     struct whorl__loop *const home = home_of(call);
     const int fd = call->record->fd;
     if (home != NULL) {
@@ -202,22 +188,67 @@ static bool uninstall(struct whorl__record *record, unsigned directions, whorl__
     return event;
 }
 
-static int park_for(struct whorl__call *call, unsigned directions, whorl__handle handle)
+/* What ended a wait whose slots are cleared again. */
+static inline int outcome(struct whorl__call *call, bool event)
 {
-    int error = install(call->record, directions, handle);
+    call->task->io_budget = WHORL__IO_BUDGET;
+    if (WHORL_UNLIKELY(whorl__record_is_closing(call->record))) {
+        return -EBADF;
+    }
+    if (WHORL_UNLIKELY(whorl__state_cancel_pending(&call->task->word))) {
+        return -ECANCELED;
+    }
+    return event ? 0 : -ETIMEDOUT; /* or a cancel that was withdrawn: the caller knows */
+}
+
+static int park_for_any(struct whorl__call *call, unsigned directions, whorl__handle handle)
+{
+    const int error = install(call->record, directions, handle);
     if (error != 0) {
         return error;
     }
     whorl__park(call->task, directions & 1 ? WHORL__PARK_READ : WHORL__PARK_WRITE);
-    const bool event = uninstall(call->record, directions, handle);
-    call->task->io_budget = IO_BUDGET;
-    if (whorl__record_is_closing(call->record)) {
-        return -EBADF;
+    return outcome(call, uninstall(call->record, directions, handle));
+}
+
+/* The common case, which every request goes through. */
+static inline int park_for_one(struct whorl__call *call, enum whorl__direction direction,
+                               whorl__handle handle)
+{
+    const int error = whorl__record_wait(call->record, direction, handle);
+    if (error != 0) {
+        return error;
     }
-    if (whorl__state_cancel_pending(&call->task->word)) {
-        return -ECANCELED;
+    whorl__park(call->task, direction == WHORL__IN ? WHORL__PARK_READ : WHORL__PARK_WRITE);
+    return outcome(call, whorl__record_wait_end(call->record, direction, handle));
+}
+
+static inline int park_for(struct whorl__call *call, unsigned directions, whorl__handle handle)
+{
+    switch (directions) {
+    case 1U << WHORL__IN:
+        return park_for_one(call, WHORL__IN, handle);
+    case 1U << WHORL__OUT:
+        return park_for_one(call, WHORL__OUT, handle);
+    default:
+        return park_for_any(call, directions, handle);
     }
-    return event ? 0 : -ETIMEDOUT;
+}
+
+static WHORL_NOINLINE int wait_until(struct whorl__call *call, unsigned directions,
+                                     int64_t deadline_ns)
+{
+    struct whorl__timer timer;
+    const whorl__handle handle = whorl__park_begin(call->task);
+    int error = whorl__park_timer(call->task, &timer, handle, deadline_ns);
+    if (error == 0) {
+        error = park_for(call, directions, handle);
+        const bool late = whorl__timer_disarm(&timer);
+        if (error == -ETIMEDOUT && !late) {
+            error = 0;
+        }
+    }
+    return error;
 }
 
 int whorl__call_wait_any(struct whorl__call *call, unsigned directions, int64_t deadline_ns)
@@ -226,19 +257,12 @@ int whorl__call_wait_any(struct whorl__call *call, unsigned directions, int64_t 
     if (error != 0) {
         return error;
     }
-    struct whorl__timer timer;
-    const whorl__handle handle = whorl__park_begin(call->task);
     if (deadline_ns != WHORL_NEVER) {
-        error = whorl__park_timer(call->task, &timer, handle, deadline_ns);
-        if (error != 0) {
-            return error;
-        }
+        error = wait_until(call, directions, deadline_ns);
+        return error == -EAGAIN ? 0 : error;
     }
-    error = park_for(call, directions, handle);
-    if (deadline_ns != WHORL_NEVER) {
-        (void)whorl__timer_disarm(&timer);
-    }
-    return error == -EAGAIN ? 0 : error;
+    error = park_for(call, directions, whorl__park_begin(call->task));
+    return error == -EAGAIN || error == -ETIMEDOUT ? 0 : error;
 }
 
 int whorl__call_wait(struct whorl__call *call, enum whorl__direction direction, int64_t deadline_ns)
@@ -249,14 +273,4 @@ int whorl__call_wait(struct whorl__call *call, enum whorl__direction direction, 
 int whorl__call_failed(struct whorl__call *call, int error)
 {
     return error == -ECANCELED && !whorl__cancel_take(call->task) ? 0 : error;
-}
-
-void whorl__call_was_ready(struct whorl__call *call)
-{
-    if (WHORL_UNLIKELY(call->task->io_budget == 0)) {
-        call->task->io_budget = IO_BUDGET;
-        whorl__give_way(call->task);
-    } else {
-        call->task->io_budget--;
-    }
 }

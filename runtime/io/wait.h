@@ -11,7 +11,7 @@
 #ifndef WHORL_IO_WAIT_H
 #define WHORL_IO_WAIT_H
 
-#include "sched/sched.h"
+#include "task/park.h"
 
 struct whorl__call {
     struct whorl_task *task;
@@ -19,10 +19,25 @@ struct whorl__call {
 };
 
 /* 0, -EPERM (not in a task), -EBADF. */
-WHORL_MUST_USE int whorl__call_begin(struct whorl__call *call, int fd);
+WHORL_MUST_USE static inline int whorl__call_begin(struct whorl__call *call, int fd)
+{
+    call->task = whorl__task_current();
+    if (WHORL_UNLIKELY(call->task == NULL)) {
+        return -EPERM;
+    }
+    call->record = whorl__record_find(&call->task->runtime->records, fd);
+    return call->record == NULL ? -EBADF : whorl__record_enter(call->record);
+}
 
 /* The last call on a descriptor that is being closed takes it off its poller and closes it. */
-void whorl__call_end(struct whorl__call *call);
+void whorl__call_retire(struct whorl__call *call);
+
+static inline void whorl__call_end(struct whorl__call *call)
+{
+    if (WHORL_UNLIKELY(whorl__record_leave(call->record))) {
+        whorl__call_retire(call);
+    }
+}
 
 /*
  * Waits until the direction is ready, or may be. 0, -ETIMEDOUT, -EBADF (closed meanwhile), -EBUSY
@@ -43,7 +58,15 @@ WHORL_MUST_USE int whorl__call_wait_any(struct whorl__call *call, unsigned direc
 int whorl__call_failed(struct whorl__call *call, int error);
 
 /* A call that did not have to wait: now and then its task gives way to others. */
-void whorl__call_was_ready(struct whorl__call *call);
+static inline void whorl__call_was_ready(struct whorl__call *call)
+{
+    if (WHORL_UNLIKELY(call->task->io_budget == 0)) {
+        call->task->io_budget = WHORL__IO_BUDGET;
+        whorl__give_way(call->task);
+    } else {
+        call->task->io_budget--;
+    }
+}
 
 /* Makes fd one of ours. What is no socket is shown to the poller at once, which refuses regular
  * files (-EPERM). 0, -ENOMEM, -EEXIST, -EBADF; on failure fd stays the caller's, and open. */

@@ -38,11 +38,6 @@ void whorl__loop_fini(struct whorl__loop *loop)
     whorl__poller_fini(&loop->poller);
 }
 
-void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task)
-{
-    whorl__fifo_push(&loop->bound, &task->ready);
-}
-
 unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop)
 {
     unsigned count;

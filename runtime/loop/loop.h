@@ -46,6 +46,7 @@ struct whorl__loop {
     int *errno_at;                  /* C: the thread's errno; a task saves and restores through it */
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */
+    unsigned batch_left;            /* L: strict order: tasks of this batch that have not run yet */
     unsigned budget;                /* L: tasks a turn, so that a turn takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */
     uint64_t serial_next;           /* L: default task names, from a block of the process's */
@@ -98,7 +99,67 @@ WHORL_MUST_USE int whorl__loop_init(struct whorl__loop *loop, struct whorl__runt
 void whorl__loop_fini(struct whorl__loop *loop);
 
 /* The loop's own thread puts a task behind all others of its own. */
-void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task);
+static inline void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl_task *task)
+{
+    whorl__fifo_push(&loop->bound, &task->ready);
+}
+
+/*
+ * Many tasks in turn do not fit the first cache: what the next ones need is asked for while this one
+ * runs. Each step reads only what an earlier one asked for: the third task's lines, the second's
+ * fiber, the first's stack.
+ */
+static inline void whorl__loop_prefetch(const struct whorl__loop *loop)
+{
+    const struct whorl__fifo_node *const first = loop->bound.head;
+    const struct whorl__fifo_node *const second = first != NULL ? first->next : NULL;
+    const struct whorl__fifo_node *const third = second != NULL ? second->next : NULL;
+    if (third == NULL) {
+        return;
+    }
+    const struct whorl_task *const next =
+        whorl_container_of(first, const struct whorl_task, ready);
+    const struct whorl_task *const after =
+        whorl_container_of(second, const struct whorl_task, ready);
+    const char *const later =
+        (const char *)whorl_container_of(third, const struct whorl_task, ready);
+    __builtin_prefetch(later);
+    __builtin_prefetch(later + WHORL_CACHE_LINE);
+    if (after->fiber != NULL) {
+        __builtin_prefetch(after->fiber);
+    }
+    if (next->fiber != NULL) {
+        const char *const stack = ((const struct whorl__fiber *)next->fiber)->sp;
+        __builtin_prefetch(stack);
+        __builtin_prefetch(stack + WHORL_CACHE_LINE);
+    }
+}
+
+/*
+ * Strict order only: a task that gives way takes the next one's turn over without going through the
+ * loop: it queues itself, and the task returned is to be switched to. The list is this thread's
+ * alone, so nobody can run the yielding task before its stack is left. NULL: go through the loop,
+ * for the batch is over, or the next task has no stack yet.
+ */
+static inline struct whorl_task *whorl__loop_take_over(struct whorl__loop *loop,
+                                                       struct whorl_task *task)
+{
+    struct whorl__fifo_node *const first = loop->bound.head;
+    if (loop->batch_left == 0 || first == NULL) {
+        return NULL;
+    }
+    struct whorl_task *const next = whorl__task_of_ready(first);
+    if (next->fiber == NULL) {
+        return NULL;
+    }
+    loop->batch_left--;
+    (void)whorl__fifo_pop(&loop->bound);
+    whorl__loop_push_bound(loop, task);
+    whorl__loop_prefetch(loop);
+    whorl__count(&loop->stats.runs, 1);
+    whorl__store_release_ptr(&loop->current, next); /* release, pairs culprit_report: its fiber */
+    return next;
+}
 
 /* Moves the inbox to `bound`; returns how many. */
 unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop);

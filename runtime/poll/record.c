@@ -1,5 +1,6 @@
 /*
- * record.c - the transitions of a descriptor's record; the drawing stands in record.h.
+ * record.c - the table of records, and how a record's life begins and ends; the drawing, and the
+ * transitions of every call, stand in record.h.
  */
 #include "poll/record.h"
 
@@ -8,13 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* As many descriptor numbers as Linux ever hands out by default (fs.nr_open is 2^20). */
-#define FDS_MAX     (UINT32_C(1) << 20)
 #define CHUNK_BYTES (WHORL__RECORDS_CHUNK * sizeof(struct whorl__record))
 
 int whorl__records_init(struct whorl__records *records)
 {
-    *records = (struct whorl__records){.chunks_max = FDS_MAX / WHORL__RECORDS_CHUNK};
+    *records = (struct whorl__records){.chunks_max = WHORL__FDS_MAX / WHORL__RECORDS_CHUNK};
     void *table;
     const int error = whorl__os->map(records->chunks_max * sizeof(void *), &table);
     if (error == 0) {
@@ -31,17 +30,6 @@ void whorl__records_fini(struct whorl__records *records)
         }
     }
     whorl__os->unmap(records->chunks, records->chunks_max * sizeof(void *));
-}
-
-struct whorl__record *whorl__record_find(struct whorl__records *records, int fd)
-{
-    if (fd < 0 || (uint32_t)fd >= FDS_MAX) {
-        return NULL;
-    }
-    /* acquire, pairs the release in find_or_make */
-    struct whorl__record *const chunk =
-        whorl__load_acquire_ptr(&records->chunks[(uint32_t)fd / WHORL__RECORDS_CHUNK]);
-    return chunk == NULL ? NULL : &chunk[(uint32_t)fd % WHORL__RECORDS_CHUNK];
 }
 
 static struct whorl__record *make_chunk_locked(struct whorl__records *records, uint32_t number)
@@ -76,15 +64,16 @@ static struct whorl__record *find_or_make(struct whorl__records *records, int fd
 
 int whorl__record_adopt(struct whorl__records *records, int fd, enum whorl__kind kind)
 {
-    if (fd < 0 || (uint32_t)fd >= FDS_MAX) {
+    if (fd < 0 || (uint32_t)fd >= WHORL__FDS_MAX) {
         return -EBADF;
     }
     struct whorl__record *const record = find_or_make(records, fd);
     if (record == NULL) {
         return -ENOMEM;
     }
-    /* relaxed: the cas checks it, and whoever made the number known to others orders the rest */
-    const uint64_t old = whorl__load_relaxed_u64(&record->state);
+    /* acquire, pairs record_closed and record_leave: all that the number's last users did is over.
+     * Between their close and our open there is only the kernel, which orders nothing for us. */
+    const uint64_t old = whorl__load_acquire_u64(&record->state);
     if (old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING)) {
         return -EEXIST;
     }
@@ -99,24 +88,6 @@ int whorl__record_adopt(struct whorl__records *records, int fd, enum whorl__kind
         return -EEXIST;
     }
     return 0;
-}
-
-int whorl__record_enter(struct whorl__record *record)
-{
-    uint64_t old = whorl__load_relaxed_u64(&record->state); /* relaxed: the cas checks it */
-    do {
-        if ((old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING)) != WHORL__RECORD_OPEN) {
-            return -EBADF;
-        }
-    } while (!whorl__cas_value_u64(&record->state, &old, old + WHORL__RECORD_USER));
-    return 0;
-}
-
-bool whorl__record_leave(struct whorl__record *record)
-{
-    const uint64_t old = whorl__add_u64(&record->state, -WHORL__RECORD_USER);
-    WHORL_ASSERT(old & WHORL__RECORD_USERS);
-    return (old & WHORL__RECORD_CLOSING) && (old & WHORL__RECORD_USERS) == WHORL__RECORD_USER;
 }
 
 /* Nobody waits here any longer, and nobody will: CLOSING is set. */
@@ -152,48 +123,4 @@ bool whorl__record_move_begin(struct whorl__record *record)
 void whorl__record_move_end(struct whorl__record *record)
 {
     (void)whorl__and_u64(&record->state, ~WHORL__RECORD_MOVING);
-}
-
-whorl__handle whorl__record_event(struct whorl__record *record, enum whorl__direction direction,
-                                  bool hangup, uint32_t tick)
-{
-    uint64_t *const slot = &record->slots[direction];
-    const uint64_t mark = WHORL__SLOT_READY | tick | (hangup ? WHORL__SLOT_HANGUP : 0);
-    uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs the cas in record_wait */
-    for (;;) {
-        const bool waiting = (old & WHORL__SLOT_WAITING) != 0;
-        const uint64_t next = waiting ? mark : mark | (old & WHORL__SLOT_HANGUP);
-        if (whorl__cas_value_u64(slot, &old, next)) { /* release half, pairs R2 */
-            return waiting ? old & ~WHORL__SLOT_WAITING : 0;
-        }
-    }
-}
-
-int whorl__record_wait(struct whorl__record *record, enum whorl__direction direction,
-                       whorl__handle handle)
-{
-    uint64_t *const slot = &record->slots[direction];
-    uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs R2 */
-    do {
-        if (old & WHORL__SLOT_WAITING) {
-            return -EBUSY;
-        }
-        if (old & WHORL__SLOT_READY) {
-            return whorl__record_is_closing(record) ? -EBADF : -EAGAIN;
-        }
-    } while (!whorl__cas_value_u64(slot, &old, WHORL__SLOT_WAITING | handle));
-    whorl__fence_full(); /* pairs R1 */
-    if (whorl__record_is_closing(record)) {
-        (void)whorl__record_wait_end(record, direction, handle);
-        return -EBADF;
-    }
-    return 0;
-}
-
-bool whorl__record_wait_end(struct whorl__record *record, enum whorl__direction direction,
-                            whorl__handle handle)
-{
-    /* relaxed: the tick of a moment in which nobody called; only its being different matters */
-    const uint32_t tick = whorl__load_relaxed_u32(&record->tick);
-    return !whorl__cas_u64(&record->slots[direction], WHORL__SLOT_WAITING | handle, tick);
 }

@@ -47,6 +47,8 @@
 #include "lockfree/spinlock.h"
 #include "state/task.h"
 
+#include <errno.h>
+
 #define WHORL__RECORD_OPEN    UINT64_C(1)
 #define WHORL__RECORD_CLOSING UINT64_C(2)
 #define WHORL__RECORD_MOVING  UINT64_C(4)
@@ -80,6 +82,9 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__record {
 
 #define WHORL__RECORDS_CHUNK 256
 
+/* As many descriptor numbers as Linux ever hands out by default (fs.nr_open is 2^20). */
+#define WHORL__FDS_MAX (UINT32_C(1) << 20)
+
 struct whorl__records {
     struct whorl__spinlock lock;
     uint32_t chunks_max; /* C */
@@ -89,17 +94,9 @@ struct whorl__records {
 WHORL_MUST_USE int whorl__records_init(struct whorl__records *records);
 void whorl__records_fini(struct whorl__records *records);
 
-/* The record of fd; NULL: never seen here. */
-struct whorl__record *whorl__record_find(struct whorl__records *records, int fd);
-
 /* CLOSED -> OPEN. 0, -ENOMEM, -EEXIST (open already), -EBADF (number out of range). */
 WHORL_MUST_USE int whorl__record_adopt(struct whorl__records *records, int fd,
                                        enum whorl__kind kind);
-
-/* Enter and leave a call. enter: 0 or -EBADF. leave: true for the last user of a closing record,
- * who then takes it off its poller and calls closed(). */
-WHORL_MUST_USE int whorl__record_enter(struct whorl__record *record);
-WHORL_MUST_USE bool whorl__record_leave(struct whorl__record *record);
 
 /* OPEN -> CLOSING by a user of the record, who still has to leave. ret_woken: handles of whoever
  * waited, 0 for none. 0 or -EBADF (closing already). */
@@ -111,18 +108,6 @@ void whorl__record_closed(struct whorl__record *record);
 /* One at a time changes the poller. */
 WHORL_MUST_USE bool whorl__record_move_begin(struct whorl__record *record);
 void whorl__record_move_end(struct whorl__record *record);
-
-/* An event: marks the slot, returns who waited (0: nobody). hangup: do not trust short reads. */
-whorl__handle whorl__record_event(struct whorl__record *record, enum whorl__direction direction,
-                                  bool hangup, uint32_t tick);
-
-/* A task is about to wait. 0: installed; -EAGAIN: ready, try the call again; -EBUSY; -EBADF. */
-WHORL_MUST_USE int whorl__record_wait(struct whorl__record *record, enum whorl__direction direction,
-                                      whorl__handle handle);
-
-/* The wait is over: whatever ended it, handle stands there no longer. True: an event ended it. */
-bool whorl__record_wait_end(struct whorl__record *record, enum whorl__direction direction,
-                            whorl__handle handle);
 
 static inline uint64_t whorl__record_seen(struct whorl__record *record,
                                           enum whorl__direction direction)
@@ -142,6 +127,85 @@ static inline void whorl__record_clear(struct whorl__record *record,
 static inline bool whorl__record_is_closing(struct whorl__record *record)
 {
     return (whorl__load_acquire_u64(&record->state) & WHORL__RECORD_CLOSING) != 0;
+}
+
+/* The record of fd; NULL: never seen here. */
+static inline struct whorl__record *whorl__record_find(struct whorl__records *records, int fd)
+{
+    if (fd < 0 || (uint32_t)fd >= WHORL__FDS_MAX) {
+        return NULL;
+    }
+    /* acquire, pairs the release in find_or_make */
+    struct whorl__record *const chunk =
+        whorl__load_acquire_ptr(&records->chunks[(uint32_t)fd / WHORL__RECORDS_CHUNK]);
+    return chunk == NULL ? NULL : &chunk[(uint32_t)fd % WHORL__RECORDS_CHUNK];
+}
+
+/* Enter and leave a call. enter: 0 or -EBADF. leave: true for the last user of a closing record,
+ * who then takes it off its poller and calls closed(). */
+WHORL_MUST_USE static inline int whorl__record_enter(struct whorl__record *record)
+{
+    uint64_t old = whorl__load_relaxed_u64(&record->state); /* relaxed: the cas checks it */
+    do {
+        if ((old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING)) != WHORL__RECORD_OPEN) {
+            return -EBADF;
+        }
+    } while (!whorl__cas_value_u64(&record->state, &old, old + WHORL__RECORD_USER));
+    return 0;
+}
+
+WHORL_MUST_USE static inline bool whorl__record_leave(struct whorl__record *record)
+{
+    const uint64_t old = whorl__add_u64(&record->state, -WHORL__RECORD_USER);
+    WHORL_ASSERT(old & WHORL__RECORD_USERS);
+    return (old & WHORL__RECORD_CLOSING) && (old & WHORL__RECORD_USERS) == WHORL__RECORD_USER;
+}
+
+/* An event: marks the slot, returns who waited (0: nobody). hangup: do not trust short reads. */
+static inline whorl__handle whorl__record_event(struct whorl__record *record, enum whorl__direction direction,
+                                  bool hangup, uint32_t tick)
+{
+    uint64_t *const slot = &record->slots[direction];
+    const uint64_t mark = WHORL__SLOT_READY | tick | (hangup ? WHORL__SLOT_HANGUP : 0);
+    uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs the cas in record_wait */
+    for (;;) {
+        const bool waiting = (old & WHORL__SLOT_WAITING) != 0;
+        const uint64_t next = waiting ? mark : mark | (old & WHORL__SLOT_HANGUP);
+        if (whorl__cas_value_u64(slot, &old, next)) { /* release half, pairs R2 */
+            return waiting ? old & ~WHORL__SLOT_WAITING : 0;
+        }
+    }
+}
+
+/* The wait is over: whatever ended it, handle stands there no longer. True: an event ended it. */
+static inline bool whorl__record_wait_end(struct whorl__record *record, enum whorl__direction direction,
+                            whorl__handle handle)
+{
+    /* relaxed: the tick of a moment in which nobody called; only its being different matters */
+    const uint32_t tick = whorl__load_relaxed_u32(&record->tick);
+    return !whorl__cas_u64(&record->slots[direction], WHORL__SLOT_WAITING | handle, tick);
+}
+
+/* A task is about to wait. 0: installed; -EAGAIN: ready, try the call again; -EBUSY; -EBADF. */
+WHORL_MUST_USE static inline int whorl__record_wait(struct whorl__record *record, enum whorl__direction direction,
+                       whorl__handle handle)
+{
+    uint64_t *const slot = &record->slots[direction];
+    uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs R2 */
+    do {
+        if (old & WHORL__SLOT_WAITING) {
+            return -EBUSY;
+        }
+        if (old & WHORL__SLOT_READY) {
+            return whorl__record_is_closing(record) ? -EBADF : -EAGAIN;
+        }
+    } while (!whorl__cas_value_u64(slot, &old, WHORL__SLOT_WAITING | handle));
+    whorl__fence_full(); /* pairs R1 */
+    if (whorl__record_is_closing(record)) {
+        (void)whorl__record_wait_end(record, direction, handle);
+        return -EBADF;
+    }
+    return 0;
 }
 
 #endif

@@ -38,7 +38,14 @@ static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
     whorl__count(&loop->stats.runs, 1);
     whorl__store_release_ptr(&loop->current, task); /* release, pairs culprit_report: its fiber */
     whorl__fiber_switch(&loop->host, task->fiber);
+}
+
+/* The task that came back, which in strict order need not be the one that was entered. */
+static struct whorl_task *last_run(struct whorl__loop *loop)
+{
+    struct whorl_task *const task = loop->current;
     whorl__store_relaxed_ptr(&loop->current, NULL); /* relaxed: for the monitor, a sample */
+    return task;
 }
 
 /* The count comes last: when all begun tasks are counted as ended, nobody touches them any more. */
@@ -72,7 +79,11 @@ static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
         }
         break;
     case WHORL__ACTION_YIELD:
-        whorl__sched_requeue(loop, task);
+        if (loop->strict) { /* home, and in no hurry */
+            whorl__loop_push_bound(loop, task);
+        } else {
+            whorl__sched_requeue(loop, task);
+        }
         break;
     case WHORL__ACTION_END:
         keep_fiber(loop, task->fiber);
@@ -111,7 +122,7 @@ static void run_task(struct whorl__loop *loop, struct whorl_task *task)
         return;
     }
     enter_task(loop, task);
-    leave_task(loop, task);
+    leave_task(loop, last_run(loop));
     if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&loop->stuck))) { /* relaxed: rescue.c, C1 */
         whorl__rescue_unstuck(loop);
     }
@@ -168,8 +179,12 @@ static unsigned run_batch(struct whorl__loop *loop)
 {
     const size_t ready = loop->bound.count;
     const unsigned batch = ready < loop->budget ? (unsigned)ready : loop->budget;
-    for (unsigned i = 0; i < batch; i++) {
-        run_task(loop, take_bound(loop));
+    loop->batch_left = batch;
+    while (loop->batch_left > 0) { /* a task that yields may run the next one itself */
+        loop->batch_left--;
+        struct whorl_task *const task = take_bound(loop);
+        whorl__loop_prefetch(loop);
+        run_task(loop, task);
     }
     return batch;
 }
@@ -350,8 +365,6 @@ void *whorl__worker_main(void *arg)
 static WHORL_COLD void free_slot_remote(struct whorl_task *task)
 {
     struct whorl__runtime *const runtime = task->runtime;
-    whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
-    whorl__state_free(&task->word);
     if (whorl__slots_give_remote(&runtime->slots, task)) {
         whorl__os->free(runtime);
     }

@@ -163,6 +163,8 @@ struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots)
 bool whorl__slots_give_remote(struct whorl__slots *slots, struct whorl_task *task)
 {
     whorl__spin_lock(&slots->lock);
+    whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
+    whorl__state_free(&task->word); /* under the lock: until here close() counts it as a zombie */
     task->next_free = slots->foreign;
     slots->foreign = task;
     const bool last = slots->closed && --slots->zombies == 0;

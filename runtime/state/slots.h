@@ -45,8 +45,11 @@ struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__s
 void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cache,
                        struct whorl_task *task);
 
-/* From a thread without a cache. give: true when it was the last zombie of a closed runtime, whose
- * memory the caller then frees. */
+/*
+ * From a thread without a cache. give: makes a DONE task FREE, at one moment with giving it back: a
+ * runtime that closes meanwhile must not free the chunk between the two. True when it was the last
+ * zombie of a closed runtime, whose memory the caller then frees.
+ */
 struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots);
 WHORL_MUST_USE bool whorl__slots_give_remote(struct whorl__slots *slots, struct whorl_task *task);
 

@@ -29,7 +29,15 @@ void whorl__park(struct whorl_task *task, enum whorl__park_reason reason)
 
 void whorl__give_way(struct whorl_task *task)
 {
-    leave(task, WHORL__ACTION_YIELD);
+    struct whorl__loop *const loop = task->loop;
+    struct whorl_task *const next = loop->strict ? whorl__loop_take_over(loop, task) : NULL;
+    if (next == NULL) {
+        leave(task, WHORL__ACTION_YIELD);
+        return;
+    }
+    const int saved_errno = *loop->errno_at;
+    whorl__fiber_switch(task->fiber, next->fiber);
+    *task->loop->errno_at = saved_errno;
 }
 
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)
