@@ -335,7 +335,7 @@ static bool all_ended(struct whorl__runtime *runtime)
 /* A reference on a task that has not been freed; NULL if there is none in the slot. */
 static struct whorl_task *try_ref(struct whorl_task *task)
 {
-    uint32_t old = whorl__load_relaxed_u32(&task->future.references); /* relaxed: the cas checks it */
+    uint32_t old = whorl__load_relaxed_u32(&task->future.references); /* relaxed: the cas checks */
     do {
         if (old == 0) {
             return NULL;
@@ -476,7 +476,8 @@ int whorl_stats(int loop, struct whorl_stats *ret_stats)
         }
     }
     if (loop == -1) {
-        ret_stats->spawned += whorl__load_relaxed_u32(&runtime->foreign_made); /* relaxed: a figure */
+        /* relaxed: a figure */
+        ret_stats->spawned += whorl__load_relaxed_u32(&runtime->foreign_made);
     }
     return 0;
 }

@@ -250,7 +250,7 @@ static int try_accept(struct whorl__call *call, bool anyway)
     return fd;
 }
 
-/* One step: a descriptor, 0 to go on, or an error. Descriptor 0 is possible, so it goes by ret_fd. */
+/* One step: a descriptor, 0 to go on, or an error. Descriptor 0 exists, so it goes by ret_fd. */
 static int accept_step(struct whorl__call *call, int64_t deadline_ns, int *ret_fd)
 {
     int fd = try_accept(call, false);

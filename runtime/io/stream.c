@@ -34,9 +34,8 @@ static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_
     const bool drained = got > 0 && (size_t)got < bytes_max && record->kind == WHORL__TCP &&
                          !(seen & WHORL__SLOT_HANGUP);
     /* Drained: an edge since `seen` keeps the latch, and data and FIN in one edge have HANGUP. But
-     * an edge is promised only once a poller watches. */
-    if (got == -EAGAIN || (drained && whorl__load_relaxed_u32(&record->home) != 0)) { /* relaxed: set
-                                                                      before `seen` by this task */
+     * an edge is promised only once a poller watches. relaxed: this task set home before `seen`. */
+    if (got == -EAGAIN || (drained && whorl__load_relaxed_u32(&record->home) != 0)) {
         whorl__record_clear(record, WHORL__IN, seen);
     }
     return got;
@@ -155,8 +154,8 @@ static void advance(struct rest *rest, size_t bytes)
     }
 }
 
-/* How much was written, with the `done` bytes of before; or the error that came before anything was.
- * If something was, the same error comes again to the next call. */
+/* How much was written, with the `done` bytes of before; or the error that came before anything
+ * was. If something was, the same error comes again to the next call. */
 static ssize_t write_rest(struct whorl__call *call, struct rest *rest, ssize_t done,
                           int64_t deadline_ns)
 {

@@ -43,7 +43,7 @@ struct whorl__loop {
     struct whorl__fiber host;       /* L: the thread's own context */
     void *current;                  /* A: struct whorl_task, written by the loop only */
     struct whorl__fiber *spare;     /* L: of the task that ended last, for the next to begin */
-    int *errno_at;                  /* C: the thread's errno; a task saves and restores through it */
+    int *errno_at;                  /* C: the thread's errno; a task saves and restores by it */
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */
     unsigned batch_left;            /* L: strict order: tasks of this batch that have not run yet */
@@ -105,9 +105,9 @@ static inline void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl
 }
 
 /*
- * Many tasks in turn do not fit the first cache: what the next ones need is asked for while this one
- * runs. Each step reads only what an earlier one asked for: the third task's lines, the second's
- * fiber, the first's stack.
+ * Many tasks in turn do not fit the first cache: what the next ones need is asked for while this
+ * one runs. Each step reads only what an earlier one asked for: the third task's lines, the
+ * second's fiber, the first's stack.
  */
 static inline void whorl__loop_prefetch(const struct whorl__loop *loop)
 {
@@ -166,7 +166,8 @@ unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop);
 
 static inline unsigned whorl__loop_take_inbox(struct whorl__loop *loop)
 {
-    return WHORL_LIKELY(whorl__inbox_is_empty(&loop->inbox)) ? 0 : whorl__loop_take_inbox_slow(loop);
+    const bool empty = whorl__inbox_is_empty(&loop->inbox);
+    return WHORL_LIKELY(empty) ? 0 : whorl__loop_take_inbox_slow(loop);
 }
 
 /* Anyone: a task for this loop alone, which is woken if it sleeps. */

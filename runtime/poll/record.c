@@ -110,7 +110,7 @@ int whorl__record_close(struct whorl__record *record, whorl__handle ret_woken[2]
 
 void whorl__record_closed(struct whorl__record *record)
 {
-    const uint64_t old = whorl__load_relaxed_u64(&record->state); /* relaxed: the last user's alone */
+    const uint64_t old = whorl__load_relaxed_u64(&record->state); /* relaxed: the last user's */
     WHORL_ASSERT((old & WHORL__RECORD_CLOSING) && !(old & WHORL__RECORD_USERS));
     whorl__store_release_u64(&record->state, old & ~(WHORL__RECORD_LIFE - 1));
 }

@@ -20,11 +20,11 @@
  *   event:  WAITING -> READY and wake; otherwise set READY and the new tick
  *   wait:   not READY -> WAITING; READY -> no wait, try the call again
  *   clear:  the call said EAGAIN: [.., tick] -> [0, tick], by cas against the word as it was before
- *           the call. An event since then has changed the tick, the cas fails, and the edge that the
- *           poller will not repeat is not lost.
- *   a short read of a TCP socket says "drained" as well, but only while HANGUP is not there: data and
- *   FIN may come as one edge, and the FIN must still be read; urgent data stops a read, and what is
- *   behind it must still be read. So an event with urgent data sets HANGUP, too.
+ *           the call. An event since then has changed the tick, the cas fails, and the edge that
+ *           the poller will not repeat is not lost.
+ *   a short read of a TCP socket says "drained" as well, but only while HANGUP is not there: data
+ *   and FIN may come as one edge, and the FIN must still be read; urgent data stops a read, and
+ *   what is behind it must still be read. So an event with urgent data sets HANGUP, too.
  *
  * Losing interleaving without the tick:
  *
@@ -162,8 +162,9 @@ WHORL_MUST_USE static inline bool whorl__record_leave(struct whorl__record *reco
 }
 
 /* An event: marks the slot, returns who waited (0: nobody). hangup: do not trust short reads. */
-static inline whorl__handle whorl__record_event(struct whorl__record *record, enum whorl__direction direction,
-                                  bool hangup, uint32_t tick)
+static inline whorl__handle whorl__record_event(struct whorl__record *record,
+                                                enum whorl__direction direction, bool hangup,
+                                                uint32_t tick)
 {
     uint64_t *const slot = &record->slots[direction];
     const uint64_t mark = WHORL__SLOT_READY | tick | (hangup ? WHORL__SLOT_HANGUP : 0);
@@ -178,8 +179,8 @@ static inline whorl__handle whorl__record_event(struct whorl__record *record, en
 }
 
 /* The wait is over: whatever ended it, handle stands there no longer. True: an event ended it. */
-static inline bool whorl__record_wait_end(struct whorl__record *record, enum whorl__direction direction,
-                            whorl__handle handle)
+static inline bool whorl__record_wait_end(struct whorl__record *record,
+                                          enum whorl__direction direction, whorl__handle handle)
 {
     /* relaxed: the tick of a moment in which nobody called; only its being different matters */
     const uint32_t tick = whorl__load_relaxed_u32(&record->tick);
@@ -187,8 +188,9 @@ static inline bool whorl__record_wait_end(struct whorl__record *record, enum who
 }
 
 /* A task is about to wait. 0: installed; -EAGAIN: ready, try the call again; -EBUSY; -EBADF. */
-WHORL_MUST_USE static inline int whorl__record_wait(struct whorl__record *record, enum whorl__direction direction,
-                       whorl__handle handle)
+WHORL_MUST_USE static inline int whorl__record_wait(struct whorl__record *record,
+                                                    enum whorl__direction direction,
+                                                    whorl__handle handle)
 {
     uint64_t *const slot = &record->slots[direction];
     uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs R2 */

@@ -349,7 +349,7 @@ void *whorl__worker_main(void *arg)
     whorl__fiber_init_host(&loop->host);
     loop->errno_at = whorl__tls_errno_at();
     int64_t now_ns = whorl__os->now_ns();
-    while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs the store that stops */
+    while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs stop_threads */
         turn(loop, &now_ns);
     }
     if (loop->spare != NULL) {

@@ -140,7 +140,7 @@ void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cac
     cache->current_count++;
 }
 
-/* Foreign threads are rare: theirs are single slots under the lock; a magazine is opened for them. */
+/* Foreign threads are rare: they get single slots under the lock, from a magazine of their own. */
 struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots)
 {
     whorl__spin_lock(&slots->lock);

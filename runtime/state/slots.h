@@ -1,5 +1,5 @@
 /*
- * slots.h - where tasks live: type-stable slots in chunks, which are also the registry of all tasks.
+ * slots.h - where tasks live: type-stable slots in chunks, which also are the list of all tasks.
  *
  * Owns:       the chunks of one runtime; struct whorl__slot_cache, a loop's free slots.
  * Threads:    a cache by its loop's thread; the rest by anyone, under the lock slots.
