@@ -1,0 +1,583 @@
+/*
+ * test_faults.c - one system call at a time made to fail: the right error at the right task, nobody
+ * else disturbed, nothing left open.
+ */
+#include "support/net.h"
+
+#include "sched/sched.h"
+#include "sys/os.h"
+#include "task/park.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The table in use, and what the calls below do. */
+static struct whorl__os faulty;
+static uint32_t faults_left; /* A: how many calls still fail */
+static int fault;            /* what they return; published by faults_left */
+
+static bool fails_now(void)
+{
+    uint32_t old = whorl__load_acquire_u32(&faults_left); /* acquire, pairs arm_faults */
+    do {
+        if (old == 0) {
+            return false;
+        }
+    } while (!whorl__cas_value_u32(&faults_left, &old, old - 1));
+    return true;
+}
+
+/* From now on that many calls fail so. */
+static void arm_faults(int error, uint32_t count)
+{
+    fault = error;
+    whorl__store_release_u32(&faults_left, count); /* release, pairs fails_now */
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    faulty = whorl__os_linux;
+    whorl__os = &faulty;
+    arm_faults(0, 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    whorl__os = &whorl__os_linux;
+    return 0;
+}
+
+/* ---- the poller refuses ---- */
+
+static int failing_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+    const bool adds = operation == EPOLL_CTL_ADD;
+    return adds && fails_now() ? fault : whorl__os_linux.epoll_ctl(epoll_fd, operation, fd, event);
+}
+
+static void check_poller_refuses(int error)
+{
+    enum { MUCH = 16 << 20 };
+    int fds[2], ends[2];
+    char byte;
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    char *const bytes = calloc(1, MUCH);
+    if (!net_pair(NET_UNIX_ABSTRACT, fds)) {
+        return;
+    }
+    arm_faults(error, UINT32_MAX);
+    NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), error);
+    const ssize_t put = whorl_write(fds[0], bytes, MUCH);
+    NET_EXPECT(put > 0 && put < MUCH); /* what was written is told first */
+    NET_EXPECT_EQUAL(whorl_write(fds[0], bytes, 1), error);
+    NET_EXPECT_EQUAL(whorl_accept(listener.fd), error);
+    NET_EXPECT_EQUAL(whorl_tcp_connect("127.0.0.1", listener.port), error);
+    NET_EXPECT_EQUAL(whorl_fd_wait(fds[0], POLLIN), error);
+    NET_EXPECT_EQUAL(pipe2(ends, O_CLOEXEC), 0);
+    NET_EXPECT_EQUAL(whorl_fd_adopt(ends[0]), error);
+    NET_EXPECT_EQUAL(whorl_fd_wait(ends[0], POLLIN), error);
+    NET_EXPECT_EQUAL(close(ends[0]) + close(ends[1]), 0); /* still the caller's */
+    arm_faults(0, 0);
+    NET_EXPECT_EQUAL(net_read_all(fds[1], bytes, (size_t)put), put);
+    NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
+    NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), 1);
+    NET_EXPECT_EQUAL(whorl_read_until(fds[0], &byte, 1, 0), -ETIMEDOUT); /* it can wait now */
+    NET_EXPECT_EQUAL(whorl_close(fds[0]) + whorl_close(fds[1]), 0);
+    free(bytes);
+    net_listener_close(&listener);
+}
+
+static int poller_refuses_main(void *arg)
+{
+    (void)arg;
+    check_poller_refuses(-ENOSPC);
+    check_poller_refuses(-ENOMEM);
+    return 0;
+}
+
+static void test_poller_that_takes_nothing_is_told_to_each_waiter(void **state)
+{
+    /* The limit of watches (fs.epoll.max_user_watches) or of memory; later all works again. */
+    (void)state;
+    faulty.epoll_ctl = failing_epoll_ctl;
+    net_run_each(poller_refuses_main, NULL);
+}
+
+struct mover {
+    int fd;
+    int got;
+    uint32_t reads; /* A */
+};
+
+static int read_many(void *arg)
+{
+    struct mover *const mover = arg;
+    char byte;
+    for (int i = 0; i < mover->got; i++) {
+        NET_EXPECT_EQUAL(whorl_read(mover->fd, &byte, 1), 1);
+        NET_EXPECT_EQUAL(byte, 'a' + i);
+        (void)whorl__add_u32(&mover->reads, 1);
+    }
+    return 0;
+}
+
+static void feed_reader(struct mover *mover, int loop, int peer)
+{
+    struct whorl_task *const reader = net_spawn(read_many, mover, WHORL_PIN(loop));
+    whorl__store_release_u32(&mover->reads, 0);
+    for (uint32_t i = 0; i < (uint32_t)mover->got; i++) {
+        const char byte = (char)('a' + (int)i);
+        net_until_parked(reader);
+        NET_EXPECT_EQUAL(whorl_write(peer, &byte, 1), 1);
+        /* acquire, pairs the reader's add */
+        while (whorl__load_acquire_u32(&mover->reads) <= i && !whorl_task_done(reader)) {
+            (void)whorl_yield();
+        }
+    }
+    NET_EXPECT_EQUAL(net_finish(reader), 0);
+}
+
+static int no_move_main(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    if (!net_pair(NET_TCP4, fds)) {
+        return 0;
+    }
+    struct mover mover = {.fd = fds[0], .got = 1};
+    feed_reader(&mover, 0, fds[1]);
+    arm_faults(-ENOSPC, UINT32_MAX);
+    mover.got = 20;
+    feed_reader(&mover, 1, fds[1]);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), 0);
+    NET_EXPECT_EQUAL(NET_STAT(moves), 0);
+    arm_faults(0, 0);
+    feed_reader(&mover, 1, fds[1]);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), 1);
+    return whorl_close(fds[0]) + whorl_close(fds[1]);
+}
+
+static void test_move_that_the_new_poller_refuses_stays_at_home(void **state)
+{
+    /* Data goes on coming through the old one; a later attempt succeeds. */
+    (void)state;
+    faulty.epoll_ctl = failing_epoll_ctl;
+    net_run(no_move_main, NULL, 2);
+}
+
+/* ---- accept ---- */
+
+static int failing_accept(int fd, struct sockaddr *ret_peer, socklen_t *ret_peer_bytes)
+{
+    return fails_now() ? fault : whorl__os_linux.accept(fd, ret_peer, ret_peer_bytes);
+}
+
+static void accept_after(struct net_listener *listener, int error, uint32_t count)
+{
+    const int near = net_connect(listener, WHORL_NEVER);
+    arm_faults(error, count);
+    const int far = whorl_accept(listener->fd);
+    NET_EXPECT(near >= 0 && far >= 0);
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&faults_left), 0);
+    NET_EXPECT_EQUAL(whorl_close(near) + whorl_close(far), 0);
+}
+
+static int accept_faults_main(void *arg)
+{
+    static const int peers[] = {-ECONNABORTED, -EPROTO, -EPERM, -ENETDOWN, -EHOSTUNREACH};
+    static const int shortages[] = {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
+    static const int fatal[] = {-EINVAL, -EOPNOTSUPP, -EIO};
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    (void)arg;
+    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
+        accept_after(&listener, peers[i], 200);
+    }
+    for (size_t i = 0; i < sizeof shortages / sizeof shortages[0]; i++) {
+        accept_after(&listener, shortages[i], 1);
+    }
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+        arm_faults(fatal[i], 1);
+        NET_EXPECT_EQUAL(whorl_accept(listener.fd), fatal[i]);
+    }
+    accept_after(&listener, 0, 0);
+    net_listener_close(&listener);
+    return 0;
+}
+
+static void drop_line(void *arg, const char *line)
+{
+    (void)arg;
+    (void)line;
+}
+
+static void test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest(void **state)
+{
+    /* Whose fault it was decides what happens. */
+    (void)state;
+    faulty.accept = failing_accept;
+    net_run_with(accept_faults_main, NULL,
+                 &(struct whorl_options){.loops = 1, .no_pin = 1, .log = drop_line});
+    net_run_with(accept_faults_main, NULL,
+                 &(struct whorl_options){.loops = 2, .no_pin = 1, .log = drop_line});
+}
+
+/* ---- making sockets ---- */
+
+static int failing_socket(int domain, int type, int protocol)
+{
+    return fails_now() ? fault : whorl__os_linux.socket(domain, type, protocol);
+}
+
+static int failing_bind(int fd, const struct sockaddr *address, socklen_t address_bytes)
+{
+    return fails_now() ? fault : whorl__os_linux.bind(fd, address, address_bytes);
+}
+
+static int failing_listen(int fd, int backlog)
+{
+    return fails_now() ? fault : whorl__os_linux.listen(fd, backlog);
+}
+
+static int failing_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes)
+{
+    return option == SO_REUSEADDR && fails_now()
+               ? fault
+               : whorl__os_linux.setsockopt(fd, level, option, value, bytes);
+}
+
+static int failing_connect(int fd, const struct sockaddr *address, socklen_t address_bytes)
+{
+    return fails_now() ? fault : whorl__os_linux.connect(fd, address, address_bytes);
+}
+
+static void *failing_alloc(size_t bytes)
+{
+    return fails_now() ? NULL : whorl__os_linux.alloc(bytes);
+}
+
+static int listen_fails_main(void *arg)
+{
+    const int fds_before = net_open_fds();
+    (void)arg;
+    arm_faults(-EACCES, 1);
+    NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, 0, 0), -EACCES);
+    NET_EXPECT_EQUAL(net_open_fds(), fds_before);
+    const int listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
+    NET_EXPECT(listener >= 0);
+    return whorl_close(listener);
+}
+
+static void test_listen_failing_at_each_call_leaves_nothing_open(void **state)
+{
+    /* socket, setsockopt, bind, listen in turn. */
+    (void)state;
+    faulty.socket = failing_socket;
+    net_run(listen_fails_main, NULL, 1);
+    faulty.socket = whorl__os_linux.socket;
+    faulty.setsockopt = failing_setsockopt;
+    net_run(listen_fails_main, NULL, 1);
+    faulty.setsockopt = whorl__os_linux.setsockopt;
+    faulty.bind = failing_bind;
+    net_run(listen_fails_main, NULL, 1);
+    faulty.bind = whorl__os_linux.bind;
+    faulty.listen = failing_listen;
+    net_run(listen_fails_main, NULL, 1);
+}
+
+static int no_record_main(void *arg)
+{
+    /* The first descriptor beyond those whose records are there already needs a new chunk. */
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    int ends[2];
+    (void)arg;
+    NET_EXPECT_EQUAL(pipe2(ends, O_CLOEXEC), 0);
+    const int high = fcntl(ends[0], F_DUPFD_CLOEXEC, WHORL__RECORDS_CHUNK);
+    NET_EXPECT(high >= WHORL__RECORDS_CHUNK);
+    arm_faults(0, 1);
+    NET_EXPECT_EQUAL(whorl_fd_adopt(high), -ENOMEM);
+    NET_EXPECT_EQUAL(whorl_fd_adopt(high), 0);
+    NET_EXPECT_EQUAL(whorl_close(high), 0);
+    NET_EXPECT_EQUAL(close(ends[0]) + close(ends[1]), 0);
+    net_listener_close(&listener);
+    return 0;
+}
+
+static int no_first_record_main(void *arg)
+{
+    const int fds_before = net_open_fds();
+    (void)arg;
+    arm_faults(0, 1);
+    NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, 0, 0), -ENOMEM);
+    arm_faults(0, 1);
+    NET_EXPECT_EQUAL(whorl_tcp_connect("127.0.0.1", 1), -ENOMEM);
+    NET_EXPECT_EQUAL(net_open_fds(), fds_before);
+    return 0;
+}
+
+static void test_record_without_memory_is_enomem_and_the_descriptor_closed(void **state)
+{
+    /* One that whorl made is closed again, one that was given stays the caller's. */
+    (void)state;
+    faulty.alloc = failing_alloc;
+    net_run(no_record_main, NULL, 1);
+    net_run(no_first_record_main, NULL, 1);
+}
+
+/* ---- connect ---- */
+
+static int connect_fails_main(void *arg)
+{
+    static const int errors[] = {-ENETUNREACH, -EADDRNOTAVAIL, -ETIMEDOUT, -EACCES};
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    const int fds_before = net_open_fds();
+    (void)arg;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        arm_faults(errors[i], 1);
+        NET_EXPECT_EQUAL(net_connect(&listener, WHORL_NEVER), errors[i]);
+        NET_EXPECT_EQUAL(net_open_fds(), fds_before);
+    }
+    net_listener_close(&listener);
+    return 0;
+}
+
+/* Interrupted: the kernel goes on by itself. */
+static int interrupted_connect(int fd, const struct sockaddr *address, socklen_t address_bytes)
+{
+    const int error = whorl__os_linux.connect(fd, address, address_bytes);
+    return error == -EINPROGRESS && fails_now() ? -EINTR : error;
+}
+
+static int connect_interrupted_main(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    arm_faults(0, 1);
+    if (net_pair(NET_TCP4, fds)) {
+        NET_EXPECT_EQUAL(whorl__load_acquire_u32(&faults_left), 0);
+        NET_EXPECT_EQUAL(whorl_close(fds[0]) + whorl_close(fds[1]), 0);
+    }
+    return 0;
+}
+
+static void test_connect_that_fails_or_is_interrupted_ends_right(void **state)
+{
+    /* An error closes the socket, an interruption is none. */
+    (void)state;
+    faulty.connect = failing_connect;
+    net_run(connect_fails_main, NULL, 1);
+    faulty.connect = interrupted_connect;
+    net_run_each(connect_interrupted_main, NULL);
+}
+
+/* As if the poller of a stuck loop delivered an edge from another thread, at this very moment. */
+static void deliver_edge(int fd)
+{
+    struct whorl_task *const task = whorl__task_current();
+    struct whorl__record *const record = whorl__record_find(&task->runtime->records, fd);
+    const uint32_t tick = whorl__add_u32(&record->tick, 1) + 1;
+    NET_EXPECT_EQUAL(whorl__record_event(record, WHORL__OUT, false, tick), 0);
+}
+
+static uint32_t connects; /* A: calls so far */
+
+/* The second one still says "going on"; then the answer comes, and its edge at once. */
+static int late_connect(int fd, const struct sockaddr *address, socklen_t address_bytes)
+{
+    const uint32_t call = whorl__add_u32(&connects, 1);
+    if (call != 1) {
+        return whorl__os_linux.connect(fd, address, address_bytes);
+    }
+    deliver_edge(fd);
+    return -EALREADY;
+}
+
+static int late_answer_main(void *arg)
+{
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    (void)arg;
+    whorl__store_release_u32(&connects, 0);
+    const int near = net_connect(&listener, WHORL_NEVER);
+    NET_EXPECT(near >= 0);
+    NET_EXPECT(whorl__load_acquire_u32(&connects) >= 3);
+    NET_EXPECT_EQUAL(whorl_close(near), 0);
+    net_listener_close(&listener);
+    return 0;
+}
+
+static void test_connect_woken_in_vain_sees_the_edge_that_comes_while_it_looks(void **state)
+{
+    /* The latch is cleared against what it was before the look, or this would hang. */
+    (void)state;
+    faulty.connect = late_connect;
+    net_run(late_answer_main, NULL, 1);
+    net_run(late_answer_main, NULL, 2);
+}
+
+/* ---- reading and writing ---- */
+
+static ssize_t short_send(int fd, const void *bytes, size_t count, int flags)
+{
+    return whorl__os_linux.send(fd, bytes, count > 0 ? 1 : 0, flags);
+}
+
+static ssize_t short_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct iovec first = message->msg_iov[0];
+    first.iov_len = first.iov_len > 0 ? 1 : 0;
+    const struct msghdr shorter = {.msg_iov = &first, .msg_iovlen = 1};
+    return whorl__os_linux.sendmsg(fd, &shorter, flags);
+}
+
+static ssize_t short_writev(int fd, const struct iovec *parts, int part_count)
+{
+    (void)part_count;
+    struct iovec first = parts[0];
+    first.iov_len = first.iov_len > 0 ? 1 : 0;
+    return whorl__os_linux.writev_quiet(fd, &first, 1);
+}
+
+static void write_bytewise(int to, int from)
+{
+    enum { PARTS = 40, PART_BYTES = 50 };
+    unsigned char bytes[PARTS * PART_BYTES], got[sizeof bytes];
+    struct iovec parts[PARTS];
+    net_fill(bytes, sizeof bytes, 0);
+    for (size_t i = 0; i < PARTS; i++) {
+        parts[i] = (struct iovec){bytes + i * PART_BYTES, PART_BYTES};
+    }
+    NET_EXPECT_EQUAL(whorl_write(to, bytes, sizeof bytes), (ssize_t)sizeof bytes);
+    NET_EXPECT_EQUAL(net_read_all(from, got, sizeof got), (long)sizeof got);
+    NET_EXPECT(net_matches(got, sizeof got, 0));
+    memset(got, 0, sizeof got);
+    NET_EXPECT_EQUAL(whorl_writev(to, parts, PARTS), (ssize_t)sizeof bytes);
+    NET_EXPECT_EQUAL(net_read_all(from, got, sizeof got), (long)sizeof got);
+    NET_EXPECT(net_matches(got, sizeof got, 0));
+}
+
+static int short_main(void *arg)
+{
+    int fds[2], ends[2];
+    (void)arg;
+    if (net_pair(NET_TCP4, fds)) {
+        write_bytewise(fds[0], fds[1]);
+        NET_EXPECT_EQUAL(whorl_close(fds[0]) + whorl_close(fds[1]), 0);
+    }
+    NET_EXPECT_EQUAL(pipe2(ends, O_CLOEXEC), 0);
+    NET_EXPECT_EQUAL(whorl_fd_adopt(ends[0]), 0);
+    NET_EXPECT_EQUAL(whorl_fd_adopt(ends[1]), 0);
+    write_bytewise(ends[1], ends[0]);
+    return whorl_close(ends[0]) + whorl_close(ends[1]);
+}
+
+static void test_write_of_one_byte_at_a_time_writes_all(void **state)
+{
+    /* The shortest writes there are, across the borders of parts and of windows. */
+    (void)state;
+    faulty.send = short_send;
+    faulty.sendmsg = short_sendmsg;
+    faulty.writev_quiet = short_writev;
+    net_run_each(short_main, NULL);
+}
+
+static int storm_peer; /* C in a run */
+
+/* EAGAIN, and at once an edge: the peer has sent something, so the poller tells both directions. */
+static ssize_t stormy_send(int fd, const void *bytes, size_t count, int flags)
+{
+    if (fd != storm_peer && fails_now()) {
+        NET_EXPECT_EQUAL(whorl__os_linux.send(storm_peer, "!", 1, 0), 1);
+        return -EAGAIN;
+    }
+    return whorl__os_linux.send(fd, bytes, count, flags);
+}
+
+static int storm_main(void *arg)
+{
+    enum { BYTES = 1000, STORM = 100 };
+    unsigned char bytes[BYTES], got[BYTES];
+    int fds[2];
+    if (!net_pair(*(enum net_kind *)arg, fds)) {
+        return 0;
+    }
+    storm_peer = fds[1];
+    net_fill(bytes, BYTES, 0);
+    arm_faults(0, STORM);
+    NET_EXPECT_EQUAL(whorl_write(fds[0], bytes, BYTES), BYTES);
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&faults_left), 0);
+    NET_EXPECT_EQUAL(net_read_all(fds[1], got, BYTES), BYTES);
+    NET_EXPECT(net_matches(got, BYTES, 0));
+    return whorl_close(fds[0]) + whorl_close(fds[1]);
+}
+
+static void test_write_through_a_storm_of_eagain_gets_through(void **state)
+{
+    /* Each refusal is followed by an edge, sometimes before the latch is cleared: none is lost. */
+    (void)state;
+    faulty.send = stormy_send;
+    for (enum net_kind kind = NET_TCP4; kind < NET_KINDS; kind += NET_UNIX_PATH) {
+        net_run_each(storm_main, &kind);
+    }
+}
+
+static ssize_t failing_read(int fd, void *ret_bytes, size_t bytes_max)
+{
+    return fails_now() ? fault : whorl__os_linux.read(fd, ret_bytes, bytes_max);
+}
+
+static int read_fails_main(void *arg)
+{
+    int fds[2];
+    char byte = 0;
+    (void)arg;
+    if (!net_pair(NET_TCP4, fds)) {
+        return 0;
+    }
+    NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
+    arm_faults(-EIO, 1);
+    NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), -EIO);
+    NET_EXPECT_EQUAL(byte, 0); /* untouched */
+    NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), 1);
+    NET_EXPECT_EQUAL(whorl_close(fds[0]), 0);
+    arm_faults(-EIO, 1); /* a drain that fails closes all the same */
+    NET_EXPECT_EQUAL(whorl_close_until(fds[1], WHORL_NEVER), 0);
+    arm_faults(0, 0);
+    return 0;
+}
+
+static void test_read_that_fails_is_told_once_and_reads_on(void **state)
+{
+    /* What the kernel says of a descriptor is the caller's to judge. */
+    (void)state;
+    faulty.read = failing_read;
+    net_run_each(read_fails_main, NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_poller_that_takes_nothing_is_told_to_each_waiter),
+        TEST(test_move_that_the_new_poller_refuses_stays_at_home),
+        TEST(test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest),
+        TEST(test_listen_failing_at_each_call_leaves_nothing_open),
+        TEST(test_record_without_memory_is_enomem_and_the_descriptor_closed),
+        TEST(test_connect_that_fails_or_is_interrupted_ends_right),
+        TEST(test_connect_woken_in_vain_sees_the_edge_that_comes_while_it_looks),
+        TEST(test_write_of_one_byte_at_a_time_writes_all),
+        TEST(test_write_through_a_storm_of_eagain_gets_through),
+        TEST(test_read_that_fails_is_told_once_and_reads_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
