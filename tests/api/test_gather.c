@@ -298,8 +298,9 @@ static int cancel_gatherer_of_a_slow_one(void *arg)
     nursery->accepted = whorl_cancel(gatherer, NULL);
     (void)whorl_join(gatherer, WHORL_NEVER, NULL);
     whorl_task_unref(gatherer);
+    must(whorl_future_set_result(nursery->gates[3], NULL));
+    must(finish(replaced)); /* while its gate is there */
     close_nursery(nursery);
-    (void)finish(replaced);
     whorl_future_unref(gate);
     return 0;
 }
