@@ -155,17 +155,17 @@ static int no_move_main(void *arg)
     if (!net_pair(NET_TCP4, fds)) {
         return 0;
     }
-    struct mover mover = {.fd = fds[0], .got = 1};
-    feed_reader(&mover, 0, fds[1]);
+    struct mover mover = {.fd = fds[1], .got = 1}; /* nobody has waited for this end yet */
+    feed_reader(&mover, 0, fds[0]);
     arm_faults(-ENOSPC, UINT32_MAX);
     mover.got = 20;
-    feed_reader(&mover, 1, fds[1]);
-    NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), 0);
+    feed_reader(&mover, 1, fds[0]);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
     NET_EXPECT_EQUAL(NET_STAT(moves), 0);
     arm_faults(0, 0);
-    feed_reader(&mover, 1, fds[1]);
-    NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), 1);
-    return whorl_close(fds[0]) + whorl_close(fds[1]);
+    feed_reader(&mover, 1, fds[0]);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 1);
+    return whorl_close(fds[1]) + whorl_close(fds[0]);
 }
 
 static void test_move_that_the_new_poller_refuses_stays_at_home(void **state)

@@ -61,19 +61,20 @@ static int move_main(void *arg)
         return 0;
     }
     const int loops = whorl_loop_count();
-    struct lane lane = {.fd = fds[0], .reads = 1};
-    read_on(0, &lane, fds[1]);
-    NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), 0);
+    struct lane lane = {.fd = fds[1], .reads = 1}; /* nobody has waited for this end yet */
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), -EAGAIN);
+    read_on(0, &lane, fds[0]);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
     for (int loop = 1; loop < loops; loop++) {
         lane.reads = 7;
-        read_on(loop, &lane, fds[1]);
-        NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), loop - 1);
+        read_on(loop, &lane, fds[0]);
+        NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), loop - 1);
         lane.reads = 1;
-        read_on(loop, &lane, fds[1]); /* the eighth in a row */
-        NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), loop);
+        read_on(loop, &lane, fds[0]); /* the eighth in a row */
+        NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), loop);
         NET_EXPECT_EQUAL(NET_STAT(moves), loop);
     }
-    return whorl_close(fds[0]) + whorl_close(fds[1]);
+    return whorl_close(fds[1]) + whorl_close(fds[0]);
 }
 
 static void test_descriptor_moves_when_its_task_waited_elsewhere_eight_times(void **state)
@@ -93,17 +94,17 @@ static int stay_main(void *arg)
     if (!net_pair(NET_TCP4, fds)) {
         return 0;
     }
-    struct lane lane = {.fd = fds[0], .reads = 1};
-    read_on(0, &lane, fds[1]);
+    struct lane lane = {.fd = fds[1], .reads = 1};
+    read_on(0, &lane, fds[0]);
     for (int i = 0; i < 5; i++) {
         lane.reads = 7;
-        read_on(1, &lane, fds[1]);
+        read_on(1, &lane, fds[0]);
         lane.reads = 1;
-        read_on(0, &lane, fds[1]); /* home again: the count begins anew */
+        read_on(0, &lane, fds[0]); /* home again: the count begins anew */
     }
-    NET_EXPECT_EQUAL(whorl_fd_loop(fds[0]), 0);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
     NET_EXPECT_EQUAL(NET_STAT(moves), 0);
-    return whorl_close(fds[0]) + whorl_close(fds[1]);
+    return whorl_close(fds[1]) + whorl_close(fds[0]);
 }
 
 static void test_descriptor_stays_while_its_tasks_come_home_in_between(void **state)

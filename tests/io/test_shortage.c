@@ -135,7 +135,8 @@ static int close_main(void *arg)
 /* Exits with how much went wrong. */
 static _Noreturn void run_child(whorl_body *body, int loops)
 {
-    const struct whorl_options options = {.loops = loops, .no_pin = 1, .log = count_line};
+    const struct whorl_options options = {
+        .loops = loops, .no_pin = 1, .report_ns = WHORL_NEVER, .log = count_line};
     const int fds_before = net_open_fds();
     counting = whorl__os_linux;
     counting.accept = counting_accept;

@@ -72,7 +72,9 @@ void net_run_with(whorl_body *body, void *arg, const struct whorl_options *optio
 
 void net_run(whorl_body *body, void *arg, int loops)
 {
-    net_run_with(body, arg, &(struct whorl_options){.loops = loops, .no_pin = 1});
+    /* On a busy machine any task may seem to hold its loop for long: no reports. */
+    net_run_with(body, arg,
+                 &(struct whorl_options){.loops = loops, .no_pin = 1, .report_ns = WHORL_NEVER});
 }
 
 void net_run_each(whorl_body *body, void *arg)
