@@ -323,9 +323,9 @@ static int do_crowd(int port, char **options)
 /*
  * load PORT CONNECTIONS LIMIT_MS PATH: GETs PATH on so many kept connections, one request at a time
  * on each. A connection is made anew after an answer that closes it; if that fails, it is over.
- * Runs until all are over, or for LIMIT_MS. Prints "begun" after the first answer, and at the end
- * "answered N, refused N, lost N, bad N": refused are those whom the server let go before they
- * asked, lost are requests without a whole answer.
+ * Runs until all are over, or asks for LIMIT_MS and waits for the answers. Prints "begun" after the
+ * first answer, and at the end "answered N, refused N, lost N, bad N": refused are those whom the
+ * server let go before they asked, lost are requests without a whole answer.
  */
 struct peer {
     int fd;       /* -1: at its end */
@@ -340,6 +340,7 @@ static struct {
     char request[512];
     size_t request_bytes;
     bool ending; /* an answer has announced the end of its connection */
+    bool over;   /* LIMIT_MS have passed: no more questions */
     long answered, refused, lost, bad;
 } load;
 
@@ -391,7 +392,10 @@ static void peer_answered(struct peer *peer, const struct response *response)
     }
     load.bad += response->status != 200 || response_bytes(response) != peer->heard;
     peer->answers++;
-    if (response->closes) {
+    if (load.over) {
+        close(peer->fd);
+        peer->fd = -1;
+    } else if (response->closes) {
         load.ending = true;
         close(peer->fd);
         peer_begin(peer);
@@ -456,7 +460,11 @@ static int do_load(int port, char **options)
     for (int i = 0; i < count; i++) {
         peer_begin(&peers[i]);
     }
-    while (now_ms() < end_ms && load_turn(peers, entries, count) > 0) {
+    while (now_ms() < end_ms + wait_ms && load_turn(peers, entries, count) > 0) {
+        load.over = now_ms() >= end_ms;
+    }
+    for (int i = 0; i < count; i++) {
+        load.lost += peers[i].fd >= 0; /* forgotten */
     }
     printf("answered %ld, refused %ld, lost %ld, bad %ld\n", load.answered, load.refused, load.lost,
            load.bad);

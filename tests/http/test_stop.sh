@@ -58,7 +58,7 @@ stop_with_a_queue() {
     local before i clients=()
     start_httpd --root "$work/root" --bench "$@"
     before=$(ticks)
-    "$work/client" talk "$port" <"$work/stall" >"$work/answer.0" &
+    "$work/client" talk "$port" closed <"$work/stall" >"$work/answer.0" &
     clients+=($!)
     wait_until 10 has_used $((before + 10)) || failed "no loop stalls"
     for i in 1 2 3 4 5 6; do
