@@ -51,8 +51,11 @@ static ssize_t read_some(struct whorl__call *call, void *ret_bytes, size_t bytes
         if (got != -EAGAIN || late) {
             return got == -EAGAIN ? -ETIMEDOUT : got;
         }
-        const int error = whorl__call_failed(call, whorl__call_wait(call, WHORL__IN, deadline_ns));
-        late = error == -ETIMEDOUT;
+        int error = whorl__call_wait(call, WHORL__IN, deadline_ns);
+        if (WHORL_UNLIKELY(error != 0)) {
+            error = whorl__call_failed(call, error);
+            late = error == -ETIMEDOUT;
+        }
         if (error != 0 && !late) {
             return error;
         }

@@ -143,13 +143,14 @@ static void count_stranger(struct whorl__call *call)
     }
 }
 
-static int settle_home(struct whorl__call *call)
+static inline int settle_home(struct whorl__call *call)
 {
-    const struct whorl__loop *const home = home_of(call);
-    if (WHORL_UNLIKELY(home == NULL)) {
+    /* acquire, pairs the stores in watch and move */
+    const uint32_t home = whorl__load_acquire_u32(&call->record->home);
+    if (WHORL_UNLIKELY(home == 0)) {
         return watch(call);
     }
-    if (WHORL_UNLIKELY(home != call->task->loop)) {
+    if (WHORL_UNLIKELY(home != call->task->loop->index + 1)) {
         count_stranger(call);
     } else if (whorl__load_relaxed_u32(&call->record->strangers) != 0) { /* relaxed: a hint */
         whorl__store_relaxed_u32(&call->record->strangers, 0);           /* relaxed: a hint */
@@ -263,11 +264,6 @@ int whorl__call_wait_any(struct whorl__call *call, unsigned directions, int64_t 
     }
     error = park_for(call, directions, whorl__park_begin(call->task));
     return error == -EAGAIN || error == -ETIMEDOUT ? 0 : error;
-}
-
-int whorl__call_wait(struct whorl__call *call, enum whorl__direction direction, int64_t deadline_ns)
-{
-    return whorl__call_wait_any(call, 1U << direction, deadline_ns);
 }
 
 int whorl__call_failed(struct whorl__call *call, int error)

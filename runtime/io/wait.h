@@ -40,16 +40,20 @@ static inline void whorl__call_end(struct whorl__call *call)
 }
 
 /*
- * Waits until the direction is ready, or may be. 0, -ETIMEDOUT, -EBADF (closed meanwhile), -EBUSY
- * (another task waits), -ENOMEM, -EPERM (the poller does not take it), or -ECANCELED: a request is
- * pending; it is not taken, since a caller that has moved bytes already reports those first.
+ * Waits until one of several directions is ready, or may be (bit 1 << direction each). 0,
+ * -ETIMEDOUT, -EBADF (closed meanwhile), -EBUSY (another task waits), -ENOMEM, -EPERM (the poller
+ * does not take it), or -ECANCELED: a request is pending; it is not taken, since a caller that has
+ * moved bytes already reports those first.
  */
-WHORL_MUST_USE int whorl__call_wait(struct whorl__call *call, enum whorl__direction direction,
-                                    int64_t deadline_ns);
-
-/* The same for several directions at once (bit 1 << direction each); ends with the first. */
 WHORL_MUST_USE int whorl__call_wait_any(struct whorl__call *call, unsigned directions,
                                         int64_t deadline_ns);
+
+WHORL_MUST_USE static inline int whorl__call_wait(struct whorl__call *call,
+                                                  enum whorl__direction direction,
+                                                  int64_t deadline_ns)
+{
+    return whorl__call_wait_any(call, 1U << direction, deadline_ns);
+}
 
 /*
  * What a call returns that waited for nothing and moved nothing: the cancel is taken now. 0 if it

@@ -175,6 +175,19 @@ void whorl__sched_wake(struct whorl__runtime *runtime, whorl__handle handle)
     }
 }
 
+/* Strict order: most of them are at home here. */
+static void wake_polled_strict(struct whorl__loop *loop, const struct whorl__poll_result *result)
+{
+    for (unsigned i = 0; i < result->woken_count; i++) {
+        struct whorl_task *const task = take_parked(loop->runtime, result->woken[i]);
+        if (WHORL_LIKELY(task != NULL && task->loop == loop && task->pin == 0)) {
+            whorl__loop_push_bound(loop, task);
+        } else if (task != NULL) {
+            submit_home(loop, task);
+        }
+    }
+}
+
 /*
  * Tasks whose sockets are ready queue up in the ring, in the order of the events. One alone wakes
  * nobody: this loop runs it next.
@@ -182,6 +195,10 @@ void whorl__sched_wake(struct whorl__runtime *runtime, whorl__handle handle)
 void whorl__sched_wake_polled(struct whorl__loop *loop, const struct whorl__poll_result *result)
 {
     unsigned free_tasks = 0;
+    if (loop->strict) {
+        wake_polled_strict(loop, result);
+        return;
+    }
     for (unsigned i = 0; i < result->woken_count; i++) {
         struct whorl_task *const task = take_parked(loop->runtime, result->woken[i]);
         if (task != NULL) {

@@ -120,10 +120,14 @@ static inline bool whorl__state_park_commit(uint64_t *word)
     return true;
 }
 
-/* End the wait of `epoch` (S1). */
+/* End the wait of `epoch` (S1). Mostly it finds the task parked, and nothing else in the word. */
 static inline enum whorl__wake whorl__state_wake(uint64_t *word, uint32_t epoch)
 {
-    uint64_t old = whorl__load_acquire_u64(word); /* acquire, pairs S2 */
+    const uint64_t waiting = (uint64_t)epoch << WHORL__EPOCH_SHIFT;
+    uint64_t old = waiting | WHORL__PARKED;
+    if (WHORL_LIKELY(whorl__cas_value_u64(word, &old, waiting | WHORL__LIVE))) { /* pairs S2 */
+        return WHORL__WAKE_TAKEN;
+    }
     for (;;) {
         if (whorl__state_epoch(old) != epoch) {
             return WHORL__WAKE_STALE;
