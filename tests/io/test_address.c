@@ -22,7 +22,8 @@
 static int bad_tcp_main(void *arg)
 {
     static const char *const bad[] = {
-        "", "localhost", "127.0.0", "127.0.0.256", "127.0.0.1 ", "1.2.3.4:80", "::1::", "[::1]", "*",
+        "",           "localhost", "127.0.0", "127.0.0.256", "127.0.0.1 ",
+        "1.2.3.4:80", "::1::",     "[::1]",   "*",
     };
     (void)arg;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -36,7 +37,8 @@ static int bad_tcp_main(void *arg)
     }
     NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, -1, 0), -EINVAL);
     NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, 0, 2), -EINVAL);
-    NET_EXPECT_EQUAL(whorl_tcp_listen("192.0.2.1", 0, 0, 0), -EADDRNOTAVAIL); /* not this machine's */
+    NET_EXPECT_EQUAL(whorl_tcp_listen("192.0.2.1", 0, 0, 0),
+                     -EADDRNOTAVAIL); /* not this machine's */
     return 0;
 }
 
@@ -155,7 +157,8 @@ static int unix_path_main(void *arg)
     (void)arg;
     NET_EXPECT_EQUAL(whorl_unix_listen(listener.path, 0), -EADDRINUSE);
     NET_EXPECT_EQUAL(whorl_close(listener.fd), 0);
-    NET_EXPECT_EQUAL(whorl_unix_listen(listener.path, 0), -EADDRINUSE); /* the file is still there */
+    NET_EXPECT_EQUAL(whorl_unix_listen(listener.path, 0),
+                     -EADDRINUSE); /* the file is still there */
     NET_EXPECT_EQUAL(whorl_unix_connect(listener.path), -ECONNREFUSED);
     NET_EXPECT_EQUAL(unlink(listener.path), 0);
     NET_EXPECT_EQUAL(whorl_unix_connect(listener.path), -ENOENT);

@@ -89,7 +89,8 @@ static int fire_main(void *arg)
     while (whorl__load_acquire_u32(&stream.begun) < 2) { /* pairs the adds at the beginnings */
         (void)whorl_yield();
     }
-    for (int i = 0; whorl__load_acquire_u32(&stream.done) < 2; i++) { /* pairs the adds at the ends */
+    for (int i = 0; whorl__load_acquire_u32(&stream.done) < 2;
+         i++) { /* pairs the adds at the ends */
         (void)whorl_cancel(i % 2 == 0 ? writer : reader, NULL);
         for (int j = 0; j < i % 5; j++) {
             (void)whorl_yield();
@@ -286,7 +287,7 @@ static int race_main(void *arg)
 
 static void test_accept_cancelled_as_a_connection_comes_never_drops_it(void **state)
 {
-    /* It is handed over or stays in the backlog; the descriptors of net_run tell if one was lost. */
+    /* It is handed over or stays in the backlog; net_run counts the descriptors. */
     (void)state;
     net_run_each(race_main, NULL);
 }

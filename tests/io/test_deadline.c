@@ -42,7 +42,8 @@ static int read_main(void *arg)
         NET_EXPECT(memcmp(bytes, "abc", 3) == 0);
     }
     NET_EXPECT_EQUAL(whorl_write(fds[1], "abc", 3), 3);
-    NET_EXPECT_EQUAL(whorl_read_until(fds[0], bytes, sizeof bytes, 0), 3); /* it is there: no wait */
+    NET_EXPECT_EQUAL(whorl_read_until(fds[0], bytes, sizeof bytes, 0),
+                     3); /* it is there: no wait */
     return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
@@ -114,7 +115,8 @@ static int write_main(void *arg)
         NET_EXPECT(put > 0 && (size_t)put < MUCH - place); /* the count first ... */
         expect_over(deadline_ns);
         const struct iovec part = {bytes + place, 1};
-        NET_EXPECT_EQUAL(whorl_write_until(fds[0], bytes + place, 1, 0), -ETIMEDOUT); /* ... then why */
+        NET_EXPECT_EQUAL(whorl_write_until(fds[0], bytes + place, 1, 0),
+                         -ETIMEDOUT); /* ... then why */
         NET_EXPECT_EQUAL(whorl_writev_until(fds[0], &part, 1, 0), -ETIMEDOUT);
         take(fds[1], place, (size_t)put);
         place += (size_t)put;
@@ -156,7 +158,8 @@ static int connect_main(void *arg)
     const int64_t deadline_ns = whorl_after(SOON_NS);
     const int fds_before = net_open_fds();
     NET_EXPECT_EQUAL(net_connect(&listener, deadline_ns), -ETIMEDOUT);
-    NET_EXPECT(whorl_now() >= deadline_ns - WHORL_MILLISECOND); /* a Unix one gives up a pause early */
+    NET_EXPECT(whorl_now() >=
+               deadline_ns - WHORL_MILLISECOND); /* a Unix one gives up a pause early */
     NET_EXPECT_EQUAL(net_open_fds(), fds_before);
     while (count > 0) {
         NET_EXPECT_EQUAL(whorl_close(fds[--count]), 0);

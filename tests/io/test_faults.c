@@ -114,58 +114,23 @@ static void test_poller_that_takes_nothing_is_told_to_each_waiter(void **state)
     net_run_each(poller_refuses_main, NULL);
 }
 
-struct mover {
-    int fd;
-    int got;
-    uint32_t reads; /* A */
-};
-
-static int read_many(void *arg)
-{
-    struct mover *const mover = arg;
-    char byte;
-    for (int i = 0; i < mover->got; i++) {
-        NET_EXPECT_EQUAL(whorl_read(mover->fd, &byte, 1), 1);
-        NET_EXPECT_EQUAL(byte, 'a' + i);
-        (void)whorl__add_u32(&mover->reads, 1);
-    }
-    return 0;
-}
-
-static void feed_reader(struct mover *mover, int loop, int peer)
-{
-    struct whorl_task *const reader = net_spawn(read_many, mover, WHORL_PIN(loop));
-    whorl__store_release_u32(&mover->reads, 0);
-    for (uint32_t i = 0; i < (uint32_t)mover->got; i++) {
-        const char byte = (char)('a' + (int)i);
-        net_until_parked(reader);
-        NET_EXPECT_EQUAL(whorl_write(peer, &byte, 1), 1);
-        /* acquire, pairs the reader's add */
-        while (whorl__load_acquire_u32(&mover->reads) <= i && !whorl_task_done(reader)) {
-            (void)whorl_yield();
-        }
-    }
-    NET_EXPECT_EQUAL(net_finish(reader), 0);
-}
-
 static int no_move_main(void *arg)
 {
     int fds[2];
+    uint64_t place = 0;
     (void)arg;
     if (!net_pair(NET_TCP4, fds)) {
         return 0;
     }
-    struct mover mover = {.fd = fds[1], .got = 1}; /* nobody has waited for this end yet */
-    feed_reader(&mover, 0, fds[0]);
+    net_read_waiting(0, fds[1], fds[0], 1, &place); /* nobody has waited for this end before */
     arm_faults(-ENOSPC, UINT32_MAX);
-    mover.got = 20;
-    feed_reader(&mover, 1, fds[0]);
+    net_read_waiting(1, fds[1], fds[0], 20, &place);
     NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
     NET_EXPECT_EQUAL(NET_STAT(moves), 0);
     arm_faults(0, 0);
-    feed_reader(&mover, 1, fds[0]);
+    net_read_waiting(1, fds[1], fds[0], 20, &place);
     NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 1);
-    return whorl_close(fds[1]) + whorl_close(fds[0]);
+    return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
 static void test_move_that_the_new_poller_refuses_stays_at_home(void **state)

@@ -3,78 +3,33 @@
  */
 #include "support/net.h"
 
-#include "atomic/atomic.h"
-
 #include <errno.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 /* ---- moving ---- */
 
-struct lane {
-    int fd;         /* read here */
-    int reads;      /* how many; each of them waits */
-    uint64_t place; /* A: in the stream, by the reader */
-};
-
-static int read_in_steps(void *arg)
-{
-    struct lane *const lane = arg;
-    for (int i = 0; i < lane->reads; i++) {
-        unsigned char bytes[10];
-        const ssize_t got = whorl_read(lane->fd, bytes, sizeof bytes);
-        if (!NET_EXPECT_EQUAL(got, 7) || !NET_EXPECT(net_matches(bytes, 7, lane->place))) {
-            break;
-        }
-        (void)whorl__add_u64(&lane->place, 7);
-    }
-    return 0;
-}
-
-/* A reader on that loop, who has to wait for each of its messages. */
-static void read_on(int loop, struct lane *lane, int peer)
-{
-    struct whorl_task *const reader = net_spawn(read_in_steps, lane, WHORL_PIN(loop));
-    for (int i = 0; i < lane->reads; i++) {
-        const uint64_t wanted = lane->place + 7;
-        unsigned char bytes[7];
-        net_until_parked(reader);
-        net_fill(bytes, sizeof bytes, wanted - 7);
-        NET_EXPECT_EQUAL(whorl_write(peer, bytes, sizeof bytes), (ssize_t)sizeof bytes);
-        /* acquire, pairs the reader's add: for what comes next it has to wait again */
-        while (whorl__load_acquire_u64(&lane->place) < wanted && !whorl_task_done(reader)) {
-            (void)whorl_yield();
-        }
-    }
-    NET_EXPECT_EQUAL(net_finish(reader), 0);
-}
-
 static int move_main(void *arg)
 {
     int fds[2];
+    uint64_t place = 0;
     (void)arg;
     if (!net_pair(NET_TCP4, fds)) {
         return 0;
     }
-    const int loops = whorl_loop_count();
-    struct lane lane = {.fd = fds[1], .reads = 1}; /* nobody has waited for this end yet */
-    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), -EAGAIN);
-    read_on(0, &lane, fds[0]);
+    NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), -EAGAIN); /* nobody has waited for this end yet */
+    net_read_waiting(0, fds[1], fds[0], 1, &place);
     NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
-    for (int loop = 1; loop < loops; loop++) {
-        lane.reads = 7;
-        read_on(loop, &lane, fds[0]);
+    for (int loop = 1; loop < whorl_loop_count(); loop++) {
+        net_read_waiting(loop, fds[1], fds[0], 7, &place);
         NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), loop - 1);
-        lane.reads = 1;
-        read_on(loop, &lane, fds[0]); /* the eighth in a row */
+        net_read_waiting(loop, fds[1], fds[0], 1, &place); /* the eighth in a row */
         NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), loop);
         NET_EXPECT_EQUAL(NET_STAT(moves), loop);
     }
-    return whorl_close(fds[1]) + whorl_close(fds[0]);
+    return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
 static void test_descriptor_moves_when_its_task_waited_elsewhere_eight_times(void **state)
@@ -90,21 +45,19 @@ static void test_descriptor_moves_when_its_task_waited_elsewhere_eight_times(voi
 static int stay_main(void *arg)
 {
     int fds[2];
+    uint64_t place = 0;
     (void)arg;
     if (!net_pair(NET_TCP4, fds)) {
         return 0;
     }
-    struct lane lane = {.fd = fds[1], .reads = 1};
-    read_on(0, &lane, fds[0]);
+    net_read_waiting(0, fds[1], fds[0], 1, &place);
     for (int i = 0; i < 5; i++) {
-        lane.reads = 7;
-        read_on(1, &lane, fds[0]);
-        lane.reads = 1;
-        read_on(0, &lane, fds[0]); /* home again: the count begins anew */
+        net_read_waiting(1, fds[1], fds[0], 7, &place);
+        net_read_waiting(0, fds[1], fds[0], 1, &place); /* home again: the count begins anew */
     }
     NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
     NET_EXPECT_EQUAL(NET_STAT(moves), 0);
-    return whorl_close(fds[1]) + whorl_close(fds[0]);
+    return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
 static void test_descriptor_stays_while_its_tasks_come_home_in_between(void **state)
@@ -176,8 +129,8 @@ static int wander_main(void *arg)
     struct whorl_task *tasks[WANDER_PAIRS];
     (void)arg;
     for (intptr_t i = 0; i < WANDER_PAIRS; i++) {
-        tasks[i] = net_spawn(wander_one, (void *)(i % 2 == 0 ? NET_TCP4 : (intptr_t)NET_UNIX_ABSTRACT),
-                             0);
+        tasks[i] =
+            net_spawn(wander_one, (void *)(i % 2 == 0 ? NET_TCP4 : (intptr_t)NET_UNIX_ABSTRACT), 0);
     }
     for (int i = 0; i < WANDER_PAIRS; i++) {
         NET_EXPECT_EQUAL(net_finish(tasks[i]), 0);

@@ -48,7 +48,7 @@ static void until_refused(uint32_t count)
     }
 }
 
-/* From now on no further number is handed out; those that are open stay. Returns the limit before. */
+/* From now on no further number is handed out; what is open stays. Returns the limit before. */
 static rlim_t forbid_more(void)
 {
     struct rlimit limit;

@@ -244,3 +244,39 @@ void net_until_parked(struct whorl_task *task)
         (void)whorl_yield();
     }
 }
+
+struct trickle {
+    int fd;
+    int count;
+    uint64_t place; /* A: by the reader */
+};
+
+static int read_trickle(void *arg)
+{
+    struct trickle *const trickle = arg;
+    for (int i = 0; i < trickle->count; i++) {
+        unsigned char bytes[2];
+        const ssize_t got = whorl_read(trickle->fd, bytes, sizeof bytes);
+        if (!NET_EXPECT_EQUAL(got, 1) || !NET_EXPECT(net_matches(bytes, 1, trickle->place))) {
+            break;
+        }
+        (void)whorl__add_u64(&trickle->place, 1);
+    }
+    return 0;
+}
+
+void net_read_waiting(int loop, int fd, int peer, int count, uint64_t *place)
+{
+    struct trickle trickle = {.fd = fd, .count = count, .place = *place};
+    struct whorl_task *const reader = net_spawn(read_trickle, &trickle, WHORL_PIN(loop));
+    for (const uint64_t end = *place + (uint64_t)count; *place < end; ++*place) {
+        const unsigned char byte = net_byte(*place);
+        net_until_parked(reader);
+        NET_EXPECT_EQUAL(whorl_write(peer, &byte, 1), 1);
+        /* acquire, pairs the reader's add: for what comes next it has to wait again */
+        while (whorl__load_acquire_u64(&trickle.place) <= *place && !whorl_task_done(reader)) {
+            (void)whorl_yield();
+        }
+    }
+    NET_EXPECT_EQUAL(net_finish(reader), 0);
+}

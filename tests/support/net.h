@@ -1,6 +1,6 @@
 /*
- * net.h - what tests of sockets share: a run with checks around it, connected pairs, bytes that know
- * their place in a stream, and waiting for a task to be parked.
+ * net.h - what tests of sockets share: a run with checks around it, connected pairs, bytes that
+ * know their place in a stream, and waiting for a task to be parked.
  *
  * A task never calls a cmocka assert (it would longjmp off its stack): it says NET_EXPECT, which
  * records, and net_run fails the test after the runtime has ended.
@@ -21,7 +21,8 @@
     net_expect_equal((long long)(got), (long long)(wanted), #got, __FILE__, __LINE__)
 
 bool net_expect(bool condition, const char *text, const char *file, int line);
-bool net_expect_equal(long long got, long long wanted, const char *text, const char *file, int line);
+bool net_expect_equal(long long got, long long wanted, const char *text, const char *file,
+                      int line);
 
 /* How many failures were recorded; forgets them. For a child process that reports by itself. */
 int net_take_failures(void);
@@ -97,5 +98,9 @@ int net_finish(struct whorl_task *task);
 
 /* Yields until the task is parked, or done. */
 void net_until_parked(struct whorl_task *task);
+
+/* A task on that loop reads `count` bytes of a stream from fd, one by one, each of which it has to
+ * wait for: it is written to the peer when the task is parked. *place goes on from call to call. */
+void net_read_waiting(int loop, int fd, int peer, int count, uint64_t *place);
 
 #endif
