@@ -1,6 +1,6 @@
 /*
- * whorl_run: what it refuses, what it returns, and that nothing is left of it; rows RUN of asyncio's
- * semantics.
+ * whorl_run: what it refuses, what it returns, and that nothing is left of it; rows RUN of
+ * asyncio's semantics.
  */
 #include "support/play.h"
 

@@ -513,6 +513,59 @@ static void test_mt_13_completion_and_cancel_race_and_one_is_delivered(void **st
     assert_int_equal(close_host(&host), 0);
 }
 
+/* ---- a gather whose children end while it is cancelled ---- */
+
+struct brood {
+    struct whorl_future *children[3];
+    struct whorl_future *gather;
+    bool accepted;
+};
+
+static void *complete_children(void *arg)
+{
+    struct brood *const brood = arg;
+    for (int i = 0; i < 3; i++) {
+        (void)whorl_future_set_result(brood->children[i], brood);
+    }
+    return NULL;
+}
+
+static void *cancel_gather(void *arg)
+{
+    struct brood *const brood = arg;
+    brood->accepted = whorl_future_cancel(brood->gather, "brood");
+    return NULL;
+}
+
+static struct brood hatch(unsigned flags)
+{
+    struct brood brood = {.accepted = false};
+    for (int i = 0; i < 3; i++) {
+        brood.children[i] = new_future();
+    }
+    must(whorl_gather_start(brood.children, 3, flags, &brood.gather));
+    return brood;
+}
+
+static void test_gath_11_cancel_of_a_gather_tells_the_truth_in_a_race(void **state)
+{
+    /* Accepted if and only if it ends cancelled, though the last child ends at that moment. */
+    (void)state;
+    for (int round = 0; round < ROUNDS / 5; round++) {
+        struct brood brood = hatch(round % 2 == 0 ? 0 : WHORL_GATHER_RETURN_EXCEPTIONS);
+        pthread_t threads[2];
+        start_thread(&threads[0], complete_children, &brood);
+        start_thread(&threads[1], cancel_gather, &brood);
+        join_thread(threads[0]);
+        join_thread(threads[1]);
+        assert_int_equal(whorl_future_result(brood.gather, NULL), brood.accepted ? -ECANCELED : 0);
+        whorl_future_unref(brood.gather);
+        for (int i = 0; i < 3; i++) {
+            whorl_future_unref(brood.children[i]);
+        }
+    }
+}
+
 /* ---- a chain of awaits, cancelled from outside ---- */
 
 struct chain {
@@ -607,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_mt_2_threads_use_a_future_without_any_runtime),
         cmocka_unit_test(test_mt_3_set_and_cancel_race_and_exactly_one_wins),
         cmocka_unit_test(test_mt_13_completion_and_cancel_race_and_one_is_delivered),
+        cmocka_unit_test(test_gath_11_cancel_of_a_gather_tells_the_truth_in_a_race),
         cmocka_unit_test(test_canc_5_a_thread_cancels_a_deep_chain_while_it_grows),
         cmocka_unit_test(test_mt_2_a_task_awaits_tasks_of_another_runtime),
     };

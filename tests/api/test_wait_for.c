@@ -350,7 +350,7 @@ static int end_about_now(void *arg)
     return 0;
 }
 
-/* The child ends by itself at the very time its limit comes: either outcome, and nothing is left. */
+/* The child ends by itself at the very time its limit comes: either outcome, nothing is left. */
 static int race_with_the_limit(void *arg)
 {
     (void)arg;
