@@ -111,10 +111,10 @@ static int leave_many_early(void *arg)
     must(whorl_stats(-1, &before));
     for (int i = 0; i < 100; i++) {
         struct whorl_timeout timeout;
-        must(whorl_timeout_enter(&timeout, whorl_after(5 * WHORL_MILLISECOND)));
+        must(whorl_timeout_enter(&timeout, whorl_after(200 * WHORL_MILLISECOND)));
         must(whorl_timeout_exit(&timeout, 0));
     }
-    must(whorl_sleep(20 * WHORL_MILLISECOND));
+    must(whorl_sleep(250 * WHORL_MILLISECOND));
     must(whorl_stats(-1, &after));
     return after.timers - before.timers == 1 ? 0 : -ERANGE;
 }
@@ -383,7 +383,7 @@ static void test_tmo_14_each_deadline_comes_out_at_its_own_block(void **state)
     (void)state;
     for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
         struct nest inner_first = {.inner_after_ns = WHORL_MILLISECOND,
-                                   .outer_after_ns = 200 * WHORL_MILLISECOND};
+                                   .outer_after_ns = 500 * WHORL_MILLISECOND};
         assert_int_equal(play(loops, wait_in_nest, &inner_first), 0);
         assert_int_equal(inner_first.inner, -ETIMEDOUT);
         assert_int_equal(inner_first.between, -ECANCELED);
