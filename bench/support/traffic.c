@@ -81,10 +81,14 @@ static int64_t next_gap_ns(struct traffic_connection *connection)
     return (int64_t)(-log(random_fraction(&connection->random)) * mean_ns);
 }
 
-/* The connection is of no further use; its schedule goes on and is counted as unanswered. */
+/*
+ * The connection is of no further use; its schedule goes on and is counted as unanswered. A server
+ * that ends after the last request closes those that wait for nothing: no error.
+ */
 static void lose(struct traffic *traffic, struct traffic_connection *connection)
 {
-    traffic->errors++;
+    const bool over = !connection->waiting && traffic->sent == traffic->send_max;
+    traffic->errors += !over;
     epoll_ctl(traffic->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
 }
 
