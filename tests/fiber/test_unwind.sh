@@ -20,11 +20,15 @@ import gdb
 
 ENDS = ("main", "whorl__fiber_start")
 
+# gdb takes "__" for Ada's dot in files whose language it does not know, as clang's assembly is.
+def name_of(frame):
+    return (frame.name() or "?").replace(".", "__") # "?" is a library without symbols
+
 def frames():
     frame = gdb.newest_frame()
     names = []
     while frame is not None:
-        names.append(frame.name() or "?") # "?" is a library without symbols
+        names.append(name_of(frame))
         last, frame = frame, frame.older()
     return names, last
 
@@ -43,7 +47,7 @@ gdb.execute("set confirm off")
 gdb.execute("break whorl__switch")
 gdb.execute("run")
 for turn in range(4):
-    while gdb.newest_frame().name() == "whorl__switch":
+    while name_of(gdb.newest_frame()) == "whorl__switch":
         check(seen)
         gdb.execute("stepi", to_string=True)
     check(seen)
