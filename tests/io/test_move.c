@@ -29,6 +29,9 @@ static int move_main(void *arg)
         NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), loop);
         NET_EXPECT_EQUAL(NET_STAT(moves), loop);
     }
+    const uint64_t events_before = NET_STAT(events);
+    net_read_waiting(whorl_loop_count() - 1, fds[1], fds[0], 20, &place);
+    NET_EXPECT(NET_STAT(events) - events_before < 30); /* 20 if only one poller watches it */
     return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
