@@ -28,8 +28,6 @@
 #include "httpd_request.h"
 
 #include <http_parser.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -72,7 +70,7 @@ static struct options options; /* C */
 
 static struct {
     int root_fd, signal_fd;       /* C */
-    int port;                     /* C: the one that was found, if none was asked for */
+    int port;                     /* C: options.port, or the one that was given */
     struct shard *shards;         /* C */
     int shard_count;              /* C */
     int stopping;                 /* A */
@@ -526,27 +524,24 @@ static int acceptor_run(void *arg)
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
 
-/* Another server of the same user may share our port unseen: so ask once without sharing. */
-static int find_port(void)
+/* Another server of the same user could share our port unseen: so ask once without sharing. */
+static int check_port(void)
 {
-    const int probe = whorl_tcp_listen(options.address, options.port, 0, 0);
-    const int port = probe < 0 ? probe : whorl_socket_port(probe);
-    if (probe >= 0) {
+    const int probe = options.port == 0 ? 0 : whorl_tcp_listen(options.address, options.port, 0, 0);
+    if (probe > 0) {
         whorl_close(probe);
     }
-    return port;
+    return probe < 0 ? probe : 0;
 }
 
 static int shard_start(struct shard *shard, int loop)
 {
     const struct whorl_attr attr = {.name = "acceptor", .pin = WHORL_PIN(loop)};
-    const int on = 1;
     const int listener = whorl_tcp_listen(options.address, server.port, 0, WHORL_REUSEPORT);
     if (listener < 0) {
         return listener;
     }
-    /* An answer is one write, so there is nothing to wait for. Accepted sockets inherit it. */
-    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    server.port = whorl_socket_port(listener); /* if none was asked for, the first one's for all */
     shard->listener = listener;
     user_enter();
     const int error = whorl_spawn(acceptor_run, shard, &attr, &shard->acceptor);
@@ -560,11 +555,11 @@ static int shard_start(struct shard *shard, int loop)
 static int start(void)
 {
     const int count = whorl_loop_count();
-    const int port = find_port();
-    if (port < 0) {
-        return port;
+    int error = check_port();
+    if (error) {
+        return error;
     }
-    server.port = port;
+    server.port = options.port;
     server.shards = aligned_alloc(64, (size_t)count * sizeof *server.shards);
     if (!server.shards) {
         return -ENOMEM;
@@ -578,7 +573,6 @@ static int start(void)
     if (options.bench && bench_start(count) < 0) {
         return -ENOMEM;
     }
-    int error = 0;
     for (int k = 0; k < count && !error; k++) {
         error = shard_start(&server.shards[k], k);
     }
