@@ -2,7 +2,8 @@
  * spinlock.h - a lock of one word, for sections of a few instructions that never wait.
  *
  * Owns:       the word of each lock; a zeroed one is free, so it needs no init.
- * Threads:    any. Never held across a switch of fibers, an allocation or a system call.
+ * Threads:    any. Never held across a switch of fibers or a call that sleeps. Rarely, and said
+ *             there, one is held over an allocation: growing the slots, the records, a timer heap.
  * Invariant:  word is 1 exactly while somebody is between lock and unlock.
  * Pairs:      K1  lock: cas, acquire     unlock: store, release
  *                 (the next holder sees all that the last one did)

@@ -3,8 +3,8 @@
  *
  * Owns:       struct whorl__timers, one a loop.
  * Threads:    armed by the loop's own thread; disarmed from any; fired by the loop, or by the loop
- *             that rescues it while it is stuck. All under the lock timers, which is short, never
- *             held over a system call, and never taken together with another lock.
+ *             that rescues it while it is stuck. All under the lock timers, which is short (a heap
+ *             that grows allocates under it), and never taken together with another lock.
  * Invariant:  a timer that is in a heap is in that of timer->timers. Once disarm() returned, the
  *             timer's memory is not touched again: firing takes copies under the lock and works on
  *             those. So a timer may lie on the stack of the task that waits for it.

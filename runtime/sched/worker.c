@@ -10,7 +10,9 @@
  *
  * Owns:       loop->current, action, budget.
  * Threads:    the loop's own.
- * Invariant:  a task is published (parked, queued) only here, after its stack was left.
+ * Invariant:  a task is published (parked, queued) only here, after its stack was left. One
+ *             exception: in strict order a task that yields queues itself (whorl__loop_take_over),
+ *             for the list is this thread's alone.
  *             The budget is what took about TURN_NS lately: so a socket waits about that long for
  *             its loop to look, however long tasks run.
  */

@@ -1,7 +1,7 @@
 /*
  * stress_mix.c - everything at once, in a random order that a seed repeats.
  *
- *     stress_mix [--seed N] [--rounds N]      WHORL_TEST_SCALE multiplies the rounds
+ *     stress_mix [--seed N] [--rounds N]     WHORL_TEST_SCALE multiplies the rounds
  *
  * A round runs the mix on 1, 2, 8 and 64 loops. Workers, which are tasks, make jobs: tasks that give
  * a value, fail, sleep, give way, hold their loop, echo over a socket pair. They await, gather,
