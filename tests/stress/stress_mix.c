@@ -3,7 +3,7 @@
  *
  *     stress_mix [--seed N] [--rounds N]     WHORL_TEST_SCALE multiplies the rounds
  *
- * A round runs the mix on 1, 2, 8 and 64 loops. Workers, which are tasks, make jobs: tasks that give
+ * A round runs the mix on 1, 2, 8, 64 loops. Workers, which are tasks, make jobs: tasks that give
  * a value, fail, sleep, give way, hold their loop, echo over a socket pair. They await, gather,
  * cancel and time them out. Helpers, which are plain threads, complete futures, cancel and spawn
  * tasks and drop references, also while the runtime ends and after it is gone.
