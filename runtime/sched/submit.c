@@ -29,6 +29,20 @@ static void push_shared(struct whorl__shared *shared, struct whorl_task *const *
     whorl__spin_unlock(&shared->lock);
 }
 
+/* How many a loop takes at once: its share, as far as its ring has room. Thieves only make more. */
+static size_t share_of(const struct whorl__loop *loop, const struct whorl__shared *shared)
+{
+    const size_t room = WHORL_RUNQUEUE_SLOTS / 2 - 1;
+    const size_t fair = shared->tasks.count / loop->runtime->loop_count + 1;
+    const size_t free_slots = WHORL_RUNQUEUE_SLOTS - 1 - whorl__runqueue_length(&loop->queue);
+    const size_t most = room < free_slots + 1 ? room : free_slots + 1;
+    return fair < most ? fair : most;
+}
+
+/*
+ * A task is taken off the list before it is put into the ring: from then on a thief may run it, and
+ * its link is used for another list, or another task.
+ */
 struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop)
 {
     struct whorl__shared *const shared = &loop->runtime->shared;
@@ -36,13 +50,12 @@ struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop)
         return NULL;
     }
     whorl__spin_lock(&shared->lock);
-    const unsigned room = WHORL_RUNQUEUE_SLOTS / 2 - 1;
-    unsigned share = (unsigned)shared->tasks.count / loop->runtime->loop_count + 1;
-    share = share < room ? share : room;
+    size_t share = share_of(loop, shared);
     struct whorl__fifo_node *const first = whorl__fifo_pop(&shared->tasks);
-    while (--share > 0 && shared->tasks.head != NULL &&
-           whorl__runqueue_push(&loop->queue, whorl__task_of_ready(shared->tasks.head))) {
-        (void)whorl__fifo_pop(&shared->tasks);
+    struct whorl__fifo_node *node;
+    while (share-- > 1 && (node = whorl__fifo_pop(&shared->tasks)) != NULL) {
+        const bool pushed = whorl__runqueue_push(&loop->queue, whorl__task_of_ready(node));
+        WHORL_CHECK(pushed, "a ring has lost the room it had");
     }
     whorl__store_release_u32(&shared->count, (uint32_t)shared->tasks.count);
     whorl__spin_unlock(&shared->lock);
