@@ -326,7 +326,8 @@ static void turn(struct whorl__loop *loop, int64_t *now_ns)
     if (loop->searching && has_ready(loop)) {
         stop_searching(loop);
     }
-    const unsigned ran = run_ready(loop);
+    /* A searcher has nothing of its own, and takes from the shared queue as a searcher. */
+    const unsigned ran = loop->searching ? 0 : run_ready(loop);
     const int64_t start_ns = *now_ns;
     *now_ns = whorl__os->now_ns();
     adapt_budget(loop, ran, *now_ns - start_ns);
