@@ -22,6 +22,15 @@ __attribute__((noinline)) static int *own_thread_number(void)
     return at;
 }
 
+/* errno likewise: its address is the thread's, and compilers keep it over a call: glibc
+ * declares the function behind the macro constant. */
+__attribute__((noinline)) static int *own_errno(void)
+{
+    int *at = &errno;
+    __asm__ volatile("" : "+r"(at));
+    return at;
+}
+
 struct journey {
     uint32_t stop; /* A: the traveller has arrived; the blockers leave */
     int moves;
@@ -56,7 +65,7 @@ static int wait_somehow(int turn)
 
 static void check_identity(struct journey *journey, struct whorl_task *self, int turn)
 {
-    journey->wrong_errno += errno != 1000 + turn;
+    journey->wrong_errno += *own_errno() != 1000 + turn;
     journey->wrong_task += whorl_task_current() != self;
     journey->wrong_value +=
         *own_thread_number() != 0 && *own_thread_number() != whorl_loop_current() + 1;
@@ -72,7 +81,7 @@ static int travel(void *arg)
     for (int turn = 0; journey->moves < MOVES && whorl_now() < end_ns; turn++) {
         const int loop = whorl_loop_current();
         const pthread_t thread = pthread_self();
-        errno = 1000 + turn;
+        *own_errno() = 1000 + turn;
         const int error = wait_somehow(turn);
         check_identity(journey, self, turn);
         const bool moved = whorl_loop_current() != loop;
