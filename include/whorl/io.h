@@ -34,7 +34,7 @@ enum whorl_listen_flags {
 /*
  * whorl_tcp_listen - listen on a numeric IPv4 or IPv6 address.
  *
- *   address  "127.0.0.1", "::1"; NULL: every address. Names are not looked up
+ *   address  "127.0.0.1", "::1"; NULL: every IPv4 address, "::": every one. No names
  *   port     0: any free one, see whorl_socket_port
  *   backlog  0: 1024
  *
@@ -101,7 +101,11 @@ WHORL_API int whorl_shutdown_until(int fd, int how, int64_t deadline_ns);
 
 /* Close; whoever waits on it gets -EBADF. Does not wait, is no cancellation point. 0 or -EBADF. */
 WHORL_API int whorl_close(int fd);
-/* Close once the bytes already written were taken by the peer's kernel, or at the deadline. */
+/*
+ * Close so that what was written arrives: half-close, then read and drop what still comes until the
+ * peer has closed as well, or until the deadline. 0, -EBADF, -ETIMEDOUT or -ECANCELED; it is closed
+ * in any case but -EBADF.
+ */
 WHORL_API int whorl_close_until(int fd, int64_t deadline_ns);
 
 /*
