@@ -46,6 +46,7 @@ struct whorl__loop {
     int *errno_at;                  /* C: the thread's errno; a task saves and restores by it */
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */
+    bool bound_first;               /* L: whose turn it is, that of bound or that of the ring */
     unsigned batch_left;            /* L: strict order: tasks of this batch that have not run yet */
     unsigned budget;                /* L: tasks a turn, so that a turn takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */

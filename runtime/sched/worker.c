@@ -6,7 +6,8 @@
  *          take the inbox
  *          ask the poller, if that was long ago
  *          serve stuck loops
- *          nothing ran: search, then sleep in the poller
+ *          more is ready than runs: wake another loop
+ *          nothing is ready: search, then sleep in the poller
  *
  * Owns:       loop->current, action, budget.
  * Threads:    the loop's own.
@@ -146,7 +147,9 @@ static struct whorl_task *take_hot(struct whorl__loop *loop)
     return whorl__swap_ptr(&loop->hot, NULL);
 }
 
-/* Hot first, but not for ever; now and then the shared queue; else bound and ring by turns. */
+/* Hot first, but not for ever; now and then the shared queue; else bound and ring by turns. The
+ * turns are counted apart: by the count of runs, a chain of hot tasks would leave one of the two
+ * every fourth run, and the other none. */
 static struct whorl_task *take_next(struct whorl__loop *loop)
 {
     struct whorl_task *task = NULL;
@@ -162,7 +165,8 @@ static struct whorl_task *take_next(struct whorl__loop *loop)
         }
     }
     loop->hot_in_a_row = 0;
-    if (task == NULL && run % 2 == 0) {
+    loop->bound_first = !loop->bound_first;
+    if (task == NULL && loop->bound_first) {
         task = take_bound(loop);
     }
     if (task == NULL) {
@@ -313,6 +317,22 @@ static void find_work_or_sleep(struct whorl__loop *loop)
     }
 }
 
+/*
+ * Tasks that gave way, or whose sockets became ready one by one, woke nobody. Where several are
+ * ready another loop may have some. Between two of these looks a task may still hold the loop, and
+ * what waits behind it is then found by the monitor.
+ */
+static void offer_surplus(struct whorl__loop *loop)
+{
+    const unsigned ring = whorl__runqueue_length(&loop->queue);
+    /* relaxed: its own store, or a thief's */
+    const bool others = !whorl__fifo_is_empty(&loop->bound) ||
+                        whorl__load_relaxed_ptr(&loop->hot) != NULL;
+    if (ring + others > 1) {
+        whorl__idle_notify(loop, loop->runtime);
+    }
+}
+
 static bool has_ready(const struct whorl__loop *loop)
 {
     /* relaxed: its own store, or a thief's */
@@ -323,6 +343,7 @@ static bool has_ready(const struct whorl__loop *loop)
 
 static void turn(struct whorl__loop *loop, int64_t *now_ns)
 {
+    whorl__count(&loop->stats.turns, 1);
     if (loop->searching && has_ready(loop)) {
         stop_searching(loop);
     }
@@ -337,7 +358,12 @@ static void turn(struct whorl__loop *loop, int64_t *now_ns)
     if (!has_ready(loop)) {
         find_work_or_sleep(loop);
         *now_ns = *now_ns > loop->polled_ns ? *now_ns : loop->polled_ns;
-    } else if (*now_ns - loop->polled_ns >= POLL_NS) {
+        return;
+    }
+    if (!loop->strict) {
+        offer_surplus(loop);
+    }
+    if (*now_ns - loop->polled_ns >= POLL_NS) {
         look_into_poller(loop);
         *now_ns = loop->polled_ns;
     }
