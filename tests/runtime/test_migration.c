@@ -11,7 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MOVES 20
+#define MOVES     20
+#define LOOPS_MAX 8
 
 /* A user's own thread-local behind a function that no compiler looks into. */
 static _Thread_local int thread_number;
@@ -40,6 +41,7 @@ static int own_thread(void)
 
 struct journey {
     uint32_t stop; /* A: the traveller has arrived; the blockers leave */
+    uint32_t at;   /* A: 1 + the loop it said it is on */
     int moves;
     int wrong_errno;
     int wrong_task;
@@ -48,16 +50,31 @@ struct journey {
     int failed_waits;
 };
 
-/* Keeps a loop busy for a moment, again and again: what is ready there is stolen meanwhile. */
-static int block_now_and_then(void *arg)
+struct blocker {
+    struct journey *journey;
+    int loop;
+};
+
+static bool is_here(struct journey *journey, int loop)
 {
-    struct journey *const journey = arg;
+    return level_of(&journey->at) == (uint32_t)loop + 1;
+}
+
+/*
+ * Pinned. Holds its loop while the traveller is there, so that an idle loop takes it away; keeps
+ * out of the way else. The traveller is let go after some time, for it may be running elsewhere and
+ * not have said so.
+ */
+static int block_where_traveller_is(void *arg)
+{
+    const struct blocker *const blocker = arg;
+    struct journey *const journey = blocker->journey;
     while (level_of(&journey->stop) == 0) {
-        const int64_t end_ns = whorl_after(200 * WHORL_MICROSECOND);
-        while (whorl_now() < end_ns && level_of(&journey->stop) == 0) {
+        const int64_t end_ns = whorl_after(20 * WHORL_MILLISECOND);
+        while (is_here(journey, blocker->loop) && whorl_now() < end_ns) {
             whorl__pause();
         }
-        if (whorl_yield() != 0) {
+        if (whorl_sleep(50 * WHORL_MICROSECOND) != 0) {
             return -EPROTO;
         }
     }
@@ -88,6 +105,7 @@ static int travel(void *arg)
     for (int turn = 0; journey->moves < MOVES && whorl_now() < end_ns; turn++) {
         const int loop = whorl_loop_current();
         const int thread = own_thread();
+        whorl__store_release_u32(&journey->at, (uint32_t)loop + 1); /* pairs is_here */
         *own_errno() = 1000 + turn;
         const int error = wait_somehow(turn);
         check_identity(journey, self, turn);
@@ -102,12 +120,16 @@ static int travel(void *arg)
 
 static int main_of_journey(void *arg)
 {
-    struct whorl_task *tasks[4];
-    int error = 0;
-    for (int i = 0; i < 4 && error == 0; i++) {
-        error = whorl_spawn(i == 3 ? travel : block_now_and_then, arg, NULL, &tasks[i]);
+    struct blocker blockers[LOOPS_MAX];
+    struct whorl_task *tasks[LOOPS_MAX + 1];
+    const int loops = whorl_loop_count();
+    int error = whorl_spawn(travel, arg, NULL, &tasks[loops]);
+    for (int i = 0; i < loops && error == 0; i++) {
+        const struct whorl_attr attr = {.pin = WHORL_PIN(i)};
+        blockers[i] = (struct blocker){.journey = arg, .loop = i};
+        error = whorl_spawn(block_where_traveller_is, &blockers[i], &attr, &tasks[i]);
     }
-    for (int i = 0; i < 4 && error == 0; i++) {
+    for (int i = 0; i <= loops && error == 0; i++) {
         error = whorl_await(tasks[i], NULL);
         whorl_task_unref(tasks[i]);
     }
