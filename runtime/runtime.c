@@ -332,32 +332,24 @@ static bool all_ended(struct whorl__runtime *runtime)
     return begun == ended;
 }
 
-/* A reference on a task that has not been freed; NULL if there is none in the slot. */
-static struct whorl_task *try_ref(struct whorl_task *task)
-{
-    uint32_t old = whorl__load_relaxed_u32(&task->future.references); /* relaxed: the cas checks */
-    do {
-        if (old == 0) {
-            return NULL;
-        }
-    } while (!whorl__cas_value_u32(&task->future.references, &old, old + 1));
-    return task;
-}
-
 static bool is_live(const struct whorl_task *task)
 {
     const enum whorl__phase phase = whorl__state_phase(whorl__load_acquire_u64(&task->word));
     return phase == WHORL__LIVE || phase == WHORL__PARKED;
 }
 
+/*
+ * Without a reference: the task may end while it is visited, and its slot is still a task's. A cancel
+ * that comes too late finds it over, under its lock; or finds the slot's next task, which is to be
+ * cancelled just as well.
+ */
 static void for_each_live(struct whorl__runtime *runtime, void (*visit)(struct whorl_task *task))
 {
     const uint32_t count = whorl__slots_count(&runtime->slots);
     for (uint32_t i = 0; i < count; i++) {
         struct whorl_task *const task = whorl__slot_at(&runtime->slots, i);
-        if (is_live(task) && try_ref(task) != NULL) {
+        if (is_live(task)) {
             visit(task);
-            whorl_task_unref(task);
         }
     }
 }

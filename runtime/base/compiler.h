@@ -18,6 +18,8 @@
 #define WHORL_CACHE_LINE 64
 
 #define WHORL_NOINLINE     __attribute__((noinline))
+/* Also without optimisation: what wraps a change of stack must not be a frame of its own. */
+#define WHORL_ALWAYS_INLINE static inline __attribute__((always_inline))
 #define WHORL_COLD         __attribute__((noinline, cold))
 #define WHORL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define WHORL_MUST_USE     __attribute__((warn_unused_result))

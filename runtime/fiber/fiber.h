@@ -52,7 +52,7 @@ void *whorl__switch_prepare(void *stack_top, struct whorl__fiber *fiber);
  * Suspends `from`, which must be the running context, and resumes `to`. Returns when somebody
  * switches to `from` again, possibly on another thread.
  */
-static inline void whorl__fiber_switch(struct whorl__fiber *from, struct whorl__fiber *to)
+WHORL_ALWAYS_INLINE void whorl__fiber_switch(struct whorl__fiber *from, struct whorl__fiber *to)
 {
     whorl__instrument_leave(&from->instrument, &to->instrument);
     whorl__switch(from, to);

@@ -144,7 +144,7 @@ static inline void whorl__tsan_host(struct whorl__instrument *host)
     host->tsan = __tsan_get_current_fiber();
 }
 
-static inline void whorl__tsan_leave(struct whorl__instrument *to)
+WHORL_ALWAYS_INLINE void whorl__tsan_leave(struct whorl__instrument *to)
 {
     if (to->tsan == NULL) {
         to->tsan = __tsan_create_fiber(0);
@@ -167,7 +167,7 @@ static inline void whorl__tsan_host(struct whorl__instrument *host)
     (void)host;
 }
 
-static inline void whorl__tsan_leave(struct whorl__instrument *to)
+WHORL_ALWAYS_INLINE void whorl__tsan_leave(struct whorl__instrument *to)
 {
     (void)to;
 }
@@ -193,7 +193,7 @@ static inline void whorl__instrument_stack(struct whorl__instrument *fiber, char
     whorl__asan_stack(fiber, low, bytes);
 }
 
-static inline void whorl__instrument_leave(struct whorl__instrument *from,
+WHORL_ALWAYS_INLINE void whorl__instrument_leave(struct whorl__instrument *from,
                                            struct whorl__instrument *to)
 {
     whorl__asan_leave(from, to);

@@ -18,9 +18,9 @@
 #include "sched/sched.h"
 #include "sys/os.h"
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <inttypes.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,9 @@
 
 #define FRAMES_MAX  24
 #define ANSWER_NS   (100 * WHORL_MILLISECOND)
+
+/* The longest call instruction looked for. */
+#define CALL_BYTES_MAX 8
 
 #define NOBODY_ASKS 0
 #define ASKED       1
@@ -88,18 +91,37 @@ static int walk_running(pthread_t thread)
 
 /* ---- a thread that blocks ---- */
 
-/* A word is taken for a return address when it points behind a call instruction of known code. */
-static bool looks_like_return(uintptr_t word)
+/* Whether the bytes before an address, where a call would stand, are readable code. */
+struct code_query {
+    uintptr_t address;
+    bool found;
+};
+
+static int look_in_object(struct dl_phdr_info *object, size_t bytes, void *arg)
 {
-    Dl_info info;
-    if (word < 4096 || dladdr((void *)word, &info) == 0) {
+    struct code_query *const query = arg;
+    (void)bytes;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *const part = &object->dlpi_phdr[i];
+        const uintptr_t start = (uintptr_t)(object->dlpi_addr + part->p_vaddr);
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_X) && (part->p_flags & PF_R) &&
+            query->address >= start + CALL_BYTES_MAX && query->address < start + part->p_memsz) {
+            query->found = true;
+        }
+    }
+    return query->found;
+}
+
+/* A word is taken for a return address when it points behind a call instruction. */
+__attribute__((no_sanitize("address", "thread", "undefined"))) static bool
+looks_like_return(uintptr_t word)
+{
+    struct code_query query = {.address = word};
+    if (word < 4096 || dl_iterate_phdr(look_in_object, &query) == 0) {
         return false;
     }
 #if defined(__x86_64__)
     const unsigned char *const code = (const unsigned char *)word;
-    if (word - (uintptr_t)info.dli_fbase < 4096) {
-        return false;
-    }
     return code[-5] == 0xe8 || (code[-2] == 0xff && (code[-1] & 0x38) == 0x10) ||
            (code[-3] == 0xff && (code[-2] & 0x38) == 0x10) ||
            (code[-6] == 0xff && (code[-5] & 0x38) == 0x10);
