@@ -339,9 +339,9 @@ static bool is_live(const struct whorl_task *task)
 }
 
 /*
- * Without a reference: the task may end while it is visited, and its slot is still a task's. A cancel
- * that comes too late finds it over, under its lock; or finds the slot's next task, which is to be
- * cancelled just as well.
+ * Without a reference: the task may end while it is visited, and its slot is still a task's. A
+ * cancel that comes too late finds it over, under its lock; or finds the slot's next task, which is
+ * to be cancelled just as well.
  */
 static void for_each_live(struct whorl__runtime *runtime, void (*visit)(struct whorl_task *task))
 {
