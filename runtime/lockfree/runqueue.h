@@ -63,4 +63,16 @@ unsigned whorl__runqueue_length(const struct whorl__runqueue *queue);
 /* Owner. Walks the slots; false when an invariant is broken. */
 bool whorl__runqueue_verify(const struct whorl__runqueue *queue);
 
+/* Owner. The task that will be taken after `ahead` others, if nobody steals it: only to be
+ * prefetched. NULL: there are not so many. */
+static inline const void *whorl__runqueue_peek(const struct whorl__runqueue *queue, unsigned ahead)
+{
+    /* relaxed: what stands there may be taken at any time, and nothing is read through it */
+    const unsigned head = whorl__load_relaxed_u32(&queue->ring.c_head);
+    const unsigned tail = whorl__load_relaxed_u32(&queue->ring.p_tail);
+    return tail - head > ahead
+               ? whorl__load_relaxed_ptr(&queue->slots[(head + ahead) % WHORL_RUNQUEUE_SLOTS])
+               : NULL;
+}
+
 #endif

@@ -133,6 +133,17 @@ static void run_task(struct whorl__loop *loop, struct whorl_task *task)
 
 /* ---- what runs next ---- */
 
+/* A task that comes from another core costs a trip for each of its lines: let them overlap. */
+static inline void prefetch_ring(const struct whorl__loop *loop)
+{
+    const char *const later = whorl__runqueue_peek(&loop->queue, 2);
+    if (later != NULL) {
+        __builtin_prefetch(later);
+        __builtin_prefetch(later + WHORL_CACHE_LINE);
+        __builtin_prefetch(later + 2 * WHORL_CACHE_LINE);
+    }
+}
+
 static struct whorl_task *take_bound(struct whorl__loop *loop)
 {
     struct whorl__fifo_node *const node = whorl__fifo_pop(&loop->bound);
@@ -170,6 +181,7 @@ static struct whorl_task *take_next(struct whorl__loop *loop)
         task = take_bound(loop);
     }
     if (task == NULL) {
+        prefetch_ring(loop);
         task = whorl__runqueue_take(&loop->queue);
     }
     if (task == NULL) {
