@@ -19,7 +19,14 @@ WHORL_BEGIN
 
 struct whorl_future;
 
-/* A pending future with one reference, the caller's; -ENOMEM. From anywhere. */
+/*
+ * A pending future with one reference, the caller's; -ENOMEM. From anywhere.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: one block
+ * Model:   loop.create_future
+ * Since:   0.1, stable                  Source: runtime/task/future.c
+ */
 WHORL_API WHORL_WARN_UNUSED int whorl_future_new(struct whorl_future **ret_future);
 
 /* One reference more, and one given back; NULL may be given back. From any thread. */
@@ -47,6 +54,11 @@ WHORL_API int whorl_future_set_error(struct whorl_future *future, int error);
 /*
  * Cancel: a pending plain future is cancelled at once, a task is asked to end, a gather passes it
  * on to its children. Returns false, changing nothing, if it was done. Message: as whorl_cancel.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   Future.cancel
+ * Since:   0.1, stable                  Source: runtime/task/future.c
  */
 WHORL_API bool whorl_future_cancel(struct whorl_future *future, const char *message);
 
@@ -54,17 +66,44 @@ WHORL_API bool whorl_future_cancel(struct whorl_future *future, const char *mess
  * whorl_future_await - wait for a future's result. As whorl_await; cancelling the awaiting task
  * cancels the future, and with it everyone else who awaits it: use whorl_future_join where the
  * future is shared.
+ *
+ * From:    a task; a plain thread       Thread-safe: yes
+ * Waits:   yes, not if it is done       Cancellation point: if it waits  Allocates: no
+ * Order:   everything before the completion happens before the return
+ * Model:   await future
+ * Since:   0.1, stable                  Source: runtime/task/future.c
  */
 WHORL_API int whorl_future_await(struct whorl_future *future, void **ret_value);
 
-/* Only watch, with a deadline: as whorl_join. */
+/*
+ * Only watch, with a deadline: as whorl_join.
+ *
+ * From:    a task; a plain thread       Thread-safe: yes
+ * Waits:   yes, not if it is done       Cancellation point: if it waits  Allocates: no
+ * Model:   asyncio.wait((future,), timeout=...)
+ * Since:   0.1, stable                  Source: runtime/task/future.c
+ */
 WHORL_API int whorl_future_join(struct whorl_future *future, int64_t deadline_ns, void **ret_value);
 
-/* As whorl_wait_for, for any future. */
+/*
+ * As whorl_wait_for, for any future.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, not if it is done       Cancellation point: if it waits  Allocates: no
+ * Model:   asyncio.wait_for
+ * Since:   0.1, stable                  Source: runtime/task/timeout.c
+ */
 WHORL_API int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns,
                                     void **ret_value);
 
-/* Its result without waiting: as whorl_future_await, or -EAGAIN while pending. */
+/*
+ * Its result without waiting: as whorl_future_await, or -EAGAIN while pending.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   Future.result
+ * Since:   0.1, stable                  Source: runtime/task/future.c
+ */
 WHORL_API int whorl_future_result(struct whorl_future *future, void **ret_value);
 
 /* Whether it is done, by whatever end; and whether that was a cancel. Any thread. */
@@ -108,7 +147,12 @@ WHORL_API int whorl_gather(struct whorl_task *const *tasks, size_t count, unsign
  * whorl_gather_start - the same as a future of its own, over any futures, without waiting.
  *
  * Its value is an array of count struct whorl_result, which lives as long as the gather does. It
- * keeps a reference on every child. Model: asyncio.gather(...)
+ * keeps a reference on every child. 0, -ENOMEM, -EINVAL (a NULL among the futures).
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: one block
+ * Model:   asyncio.gather(...)
+ * Since:   0.1, stable                  Source: runtime/task/gather.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_gather_start(struct whorl_future *const *futures,
                                                    size_t count, unsigned flags,

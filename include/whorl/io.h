@@ -39,12 +39,23 @@ enum whorl_listen_flags {
  *   backlog  0: 1024
  *
  * Returns a descriptor, or -EINVAL (bad address or port), -EADDRINUSE, -EACCES, -EMFILE, ...
- * Model: asyncio.start_server, without the accepting
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: a record
+ * Model:   asyncio.start_server, without the accepting
+ * Since:   0.1, stable                  Source: runtime/io/socket.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_tcp_listen(const char *address, int port, int backlog,
                                                  unsigned flags);
 
-/* whorl_unix_listen - the same on a Unix path; a leading '@' names an abstract one. */
+/*
+ * whorl_unix_listen - the same on a Unix path; a leading '@' names an abstract one.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: a record
+ * Model:   asyncio.start_unix_server, without the accepting
+ * Since:   0.1, stable                  Source: runtime/io/socket.c
+ */
 WHORL_API WHORL_WARN_UNUSED int whorl_unix_listen(const char *path, int backlog);
 
 /* The port a socket is bound to, or -errno. */
@@ -57,14 +68,35 @@ WHORL_API int whorl_socket_port(int fd);
  * of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): logged once, tried again after a
  * pause of 50 ms, so a server only has to loop. An accepted connection is never dropped by a
  * cancel.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, if nobody is there      Cancellation point: if it waits  Allocates: a record
+ * Model:   loop.sock_accept
+ * Since:   0.1, stable                  Source: runtime/io/socket.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_accept(int fd);
 WHORL_API WHORL_WARN_UNUSED int whorl_accept_until(int fd, int64_t deadline_ns);
 
-/* Connect: a descriptor, or -ECONNREFUSED, -ENETUNREACH, ...; nothing stays open on failure. */
+/*
+ * Connect: a descriptor, or -ECONNREFUSED, -ENETUNREACH, ...; nothing stays open on failure.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes                          Cancellation point: if it waits  Allocates: a record
+ * Model:   asyncio.open_connection, numeric addresses
+ * Since:   0.1, stable                  Source: runtime/io/socket.c
+ */
 WHORL_API WHORL_WARN_UNUSED int whorl_tcp_connect(const char *address, int port);
 WHORL_API WHORL_WARN_UNUSED int whorl_tcp_connect_until(const char *address, int port,
                                                         int64_t deadline_ns);
+
+/*
+ * The same to a Unix path; a leading '@' names an abstract one.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   if the backlog is full       Cancellation point: if it waits  Allocates: a record
+ * Model:   asyncio.open_unix_connection
+ * Since:   0.1, stable                  Source: runtime/io/socket.c
+ */
 WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect(const char *path);
 WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect_until(const char *path, int64_t deadline_ns);
 
@@ -72,6 +104,11 @@ WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect_until(const char *path, int64
  * whorl_read - wait for bytes.
  *
  * Returns how many came (1 .. bytes_max), 0 at the end of the stream, or -ECONNRESET, ...
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, if nothing is there     Cancellation point: if it waits  Allocates: no
+ * Model:   StreamReader.read
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
 WHORL_API WHORL_WARN_UNUSED ssize_t whorl_read(int fd, void *ret_bytes, size_t bytes_max);
 WHORL_API WHORL_WARN_UNUSED ssize_t whorl_read_until(int fd, void *ret_bytes, size_t bytes_max,
@@ -82,12 +119,24 @@ WHORL_API WHORL_WARN_UNUSED ssize_t whorl_read_until(int fd, void *ret_bytes, si
  *
  * Returns count, or fewer if an error, a cancel or the deadline came after some were written: the
  * next call tells which. -EPIPE and -ECONNRESET if the peer is gone; no SIGPIPE.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, while there is no room  Cancellation point: if it waits  Allocates: no
+ * Model:   StreamWriter.write and drain
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
 WHORL_API WHORL_WARN_UNUSED ssize_t whorl_write(int fd, const void *bytes, size_t count);
 WHORL_API WHORL_WARN_UNUSED ssize_t whorl_write_until(int fd, const void *bytes, size_t count,
                                                       int64_t deadline_ns);
 
-/* whorl_writev - the same from several parts (at most 1024); parts is not changed. */
+/*
+ * whorl_writev - the same from several parts (at most 1024); parts is not changed.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, while there is no room  Cancellation point: if it waits  Allocates: no
+ * Model:   StreamWriter.writelines and drain
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
+ */
 WHORL_API WHORL_WARN_UNUSED ssize_t whorl_writev(int fd, const struct iovec *parts, int part_count);
 WHORL_API WHORL_WARN_UNUSED ssize_t whorl_writev_until(int fd, const struct iovec *parts,
                                                        int part_count, int64_t deadline_ns);
@@ -95,16 +144,33 @@ WHORL_API WHORL_WARN_UNUSED ssize_t whorl_writev_until(int fd, const struct iove
 /*
  * whorl_shutdown - how is SHUT_RD, SHUT_WR or SHUT_RDWR; SHUT_WR is a half-close: reads go on.
  * The _until form is there for symmetry of use: a shutdown never waits.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   StreamWriter.write_eof, for SHUT_WR
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
 WHORL_API int whorl_shutdown(int fd, int how);
 WHORL_API int whorl_shutdown_until(int fd, int how, int64_t deadline_ns);
 
-/* Close; whoever waits on it gets -EBADF. Does not wait, is no cancellation point. 0 or -EBADF. */
+/*
+ * Close; whoever waits on it gets -EBADF. Does not wait, is no cancellation point. 0 or -EBADF.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   StreamWriter.close
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
+ */
 WHORL_API int whorl_close(int fd);
 /*
  * Close so that what was written arrives: half-close, then read and drop what still comes until the
  * peer has closed as well, or until the deadline. 0, -EBADF, -ETIMEDOUT or -ECANCELED; it is closed
  * in any case but -EBADF.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes                          Cancellation point: yes     Allocates: no
+ * Model:   StreamWriter.close and wait_closed
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
 WHORL_API int whorl_close_until(int fd, int64_t deadline_ns);
 
@@ -113,6 +179,10 @@ WHORL_API int whorl_close_until(int fd, int64_t deadline_ns);
  *
  * Makes it non-blocking. From then on it is closed by whorl_close only. Returns 0, -EBADF,
  * -ENOMEM, -EEXIST (adopted already), -EPERM (a regular file, which is always ready).
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: a record
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_fd_adopt(int fd);
 
@@ -124,7 +194,11 @@ WHORL_API WHORL_WARN_UNUSED int whorl_fd_adopt(int fd);
  *
  * Returns the events that are ready (POLLIN, POLLOUT, POLLHUP, POLLERR), a hint as poll(2) gives
  * it, or -EBADF, -EINVAL, -EPERM (a regular file), -ECANCELED, -ETIMEDOUT.
- * Model: loop.add_reader, as a wait
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, if it is not ready      Cancellation point: if it waits  Allocates: no
+ * Model:   loop.add_reader, as a wait
+ * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_fd_wait(int fd, int events);
 WHORL_API WHORL_WARN_UNUSED int whorl_fd_wait_until(int fd, int events, int64_t deadline_ns);

@@ -33,7 +33,13 @@ struct whorl_stats {
     uint64_t missed_wakes; /* wake-ups that only the alarm found: must read 0 */
 };
 
-/* Of one loop, or of all for loop = -1. 0, -EPERM outside a task, -EINVAL: no such loop. */
+/*
+ * Of one loop, or of all for loop = -1. 0, -EPERM outside a task, -EINVAL: no such loop.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Since:   0.1, stable                  Source: runtime/runtime.c
+ */
 WHORL_API int whorl_stats(int loop, struct whorl_stats *ret_stats);
 
 WHORL_END

@@ -62,7 +62,13 @@ WHORL_API WHORL_WARN_UNUSED int whorl_spawn(whorl_body *body, void *arg,
  *
  *   near      a task of that runtime that has not ended, or whose end the caller waits for
  *
- * From: any thread. Everything else as whorl_spawn. Model: asyncio.run_coroutine_threadsafe
+ * Parameters and results otherwise as whorl_spawn.
+ *
+ * From:    any thread                   Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: a slot, under a lock
+ * Order:   everything before the call happens before body
+ * Model:   asyncio.run_coroutine_threadsafe
+ * Since:   0.1, stable                  Source: runtime/task/task.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_spawn_remote(struct whorl_task *near, whorl_body *body,
                                                    void *arg, const struct whorl_attr *attr,
@@ -94,7 +100,11 @@ WHORL_API int whorl_await(struct whorl_task *task, void **ret_value);
  * caller is cancelled (-ECANCELED, at once). To tell the task's own -ECANCELED or -ETIMEDOUT from
  * the caller's, see whorl_task_done.
  *
- * Model: asyncio.wait((task,), timeout=...)
+ * From:    a task; a plain thread       Thread-safe: yes
+ * Waits:   yes, not if it has ended     Cancellation point: if it waits  Allocates: no
+ * Order:   everything the task did happens before the return
+ * Model:   asyncio.wait((task,), timeout=...)
+ * Since:   0.1, stable                  Source: runtime/task/future.c
  */
 WHORL_API int whorl_join(struct whorl_task *task, int64_t deadline_ns, void **ret_value);
 
@@ -103,16 +113,35 @@ WHORL_API int whorl_join(struct whorl_task *task, int64_t deadline_ns, void **re
  *
  * Returns as whorl_await, or -ETIMEDOUT once the cancelled task has ended: so it can take longer
  * than timeout_ns. If the task answers the cancel with a value or another error, that is the
- * result. timeout_ns WHORL_NEVER: plain await. From: a task (-EPERM else).
+ * result. timeout_ns WHORL_NEVER: plain await. -EPERM: not in a task.
  *
- * Model: asyncio.wait_for             Source: runtime/task/timeout.c
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, not if it has ended     Cancellation point: if it waits  Allocates: no
+ * Order:   everything the task did happens before the return
+ * Model:   asyncio.wait_for
+ * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */
 WHORL_API int whorl_wait_for(struct whorl_task *task, int64_t timeout_ns, void **ret_value);
 
-/* The result of a task that has ended, without waiting: as whorl_await, or -EAGAIN: not ended. */
+/*
+ * The result of a task that has ended, without waiting: as whorl_await, or -EAGAIN: not ended.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Order:   everything the task did happens before the return
+ * Model:   Task.result
+ * Since:   0.1, stable                  Source: runtime/task/future.c
+ */
 WHORL_API int whorl_task_result(struct whorl_task *task, void **ret_value);
 
-/* Hand over a value: what whorl_await gives if the body then returns 0. In a task only: -EPERM. */
+/*
+ * Hand over a value: what whorl_await gives if the body then returns 0. In a task only: -EPERM.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   return value
+ * Since:   0.1, stable                  Source: runtime/task/task.c
+ */
 WHORL_API int whorl_return(void *value);
 
 /*
@@ -135,6 +164,10 @@ WHORL_API int whorl_task_cancelling(struct whorl_task *task);
 /*
  * Take one cancel request back and return how many are left. If none is left and the request was
  * not delivered yet, it is withdrawn. Any thread. Model: Task.uncancel
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Since:   0.1, stable                  Source: runtime/task/cancel.c
  */
 WHORL_API int whorl_uncancel(struct whorl_task *task);
 

@@ -38,7 +38,14 @@ WHORL_API int64_t whorl_after(int64_t duration_ns);
  */
 WHORL_API int whorl_sleep(int64_t duration_ns);
 
-/* whorl_sleep_until - the same until an absolute time. A time that has passed gives way once. */
+/*
+ * whorl_sleep_until - the same until an absolute time. A time that has passed gives way once.
+ *
+ * From:    a task                       Thread-safe: yes
+ * Waits:   yes, parks the task          Cancellation point: yes     Allocates: no
+ * Model:   asyncio.sleep, to an absolute time
+ * Since:   0.1, stable                  Source: runtime/task/sleep.c
+ */
 WHORL_API int whorl_sleep_until(int64_t deadline_ns);
 
 /*

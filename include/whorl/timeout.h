@@ -46,12 +46,22 @@ WHORL_API WHORL_WARN_UNUSED int whorl_timeout_enter(struct whorl_timeout *timeou
  *
  * Returns -ETIMEDOUT if the deadline cancelled the block, error is -ECANCELED and nobody else asked
  * the task to end; else error as it was. From the task that entered, innermost block first.
+ *
+ * From:    the task that entered        Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   asyncio.timeout_at, __aexit__
+ * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */
 WHORL_API int whorl_timeout_exit(struct whorl_timeout *timeout, int error);
 
 /*
  * Move the deadline; to the past fires at once, WHORL_NEVER switches it off. From any thread while
  * the block is open (the caller sees to that): 0, or -EINVAL: it has expired already.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   Timeout.reschedule
+ * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */
 WHORL_API int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns);
 
