@@ -28,7 +28,6 @@
 #include "sys/os.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -303,7 +302,7 @@ free_runtime:
 static void wait_for_guests(struct whorl__runtime *runtime)
 {
     while (whorl__load_acquire_u32(&runtime->guests) != 0) {
-        sched_yield();
+        whorl__os->yield();
     }
 }
 

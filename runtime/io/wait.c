@@ -17,7 +17,6 @@
 #include "sys/os.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #define MOVE_AFTER        8
 #define STRANGER_LOOP(word)  ((word) >> 8)
@@ -60,7 +59,7 @@ int whorl__call_close(struct whorl__call *call)
 static void begin_move(struct whorl__record *record)
 {
     while (!whorl__record_move_begin(record)) {
-        sched_yield(); /* the other direction's task is in epoll_ctl */
+        whorl__os->yield(); /* the other direction's task is in epoll_ctl */
     }
 }
 

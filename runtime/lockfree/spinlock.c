@@ -11,7 +11,7 @@
  */
 #include "lockfree/spinlock.h"
 
-#include <sched.h>
+#include "sys/os.h"
 
 enum { SPINS_BEFORE_YIELD = 64 }; /* about 2 us: a section that takes longer has lost its core */
 
@@ -20,7 +20,7 @@ static void wait_a_little(unsigned tries)
     if (tries < SPINS_BEFORE_YIELD) {
         whorl__pause();
     } else {
-        (void)sched_yield(); /* cannot fail on Linux */
+        whorl__os->yield();
     }
 }
 

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -139,6 +140,11 @@ static int linux_thread_signal(pthread_t thread, int signal)
 static int linux_thread_join(pthread_t thread)
 {
     return -pthread_join(thread, NULL);
+}
+
+static void linux_yield(void)
+{
+    (void)sched_yield(); /* cannot fail on Linux */
 }
 
 /* FUTEX_WAIT_BITSET, unlike FUTEX_WAIT, takes an absolute time, so a signal costs no arithmetic. */
@@ -389,6 +395,7 @@ const struct whorl__os whorl__os_linux = {
     .thread_id = linux_thread_id,
     .thread_cpu_ns = linux_thread_cpu_ns,
     .thread_signal = linux_thread_signal,
+    .yield = linux_yield,
     .futex_wait = linux_futex_wait,
     .futex_wake = linux_futex_wake,
     .epoll_create = linux_epoll_create,

@@ -32,7 +32,6 @@
 #include "sys/os.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #define LOCKED    WHORL__FUTURE_LOCKED
 #define WAITERS   WHORL__FUTURE_WAITERS
@@ -44,7 +43,7 @@
 static WHORL_COLD void wait_a_little(unsigned *spins)
 {
     if (++*spins % 64 == 0) {
-        sched_yield(); /* the holder may have been preempted */
+        whorl__os->yield(); /* the holder may have been preempted */
     } else {
         whorl__pause();
     }
