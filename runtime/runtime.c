@@ -53,7 +53,8 @@ static int check_options(const struct whorl_options *options)
                          !(options->mode == WHORL_MODE_SINGLE && options->loops > 1);
     const bool numbers_ok = options->loops >= 0 && options->loops <= WHORL_LOOPS_MAX &&
                             options->stall_ns >= 0 && options->report_ns >= 0;
-    return stack_ok && mode_ok && numbers_ok ? 0 : -EINVAL;
+    const bool reserved_ok = whorl__reserved_ok(options->reserved, WHORL__RESERVED(options));
+    return stack_ok && mode_ok && numbers_ok && reserved_ok ? 0 : -EINVAL;
 }
 
 static unsigned count_loops(const struct whorl_options *options,

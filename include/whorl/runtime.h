@@ -26,7 +26,11 @@ enum whorl_mode {
     WHORL_MODE_STEALING  /* several loops; idle ones steal, and serve the sockets of stuck ones */
 };
 
-/* Zeroed options are the defaults; fields may be added at the end. */
+/*
+ * Zeroed options are the defaults. Fields to come take the place of reserved words, which stay zero
+ * until then: so the size never changes, and a library that is older than a program refuses what it
+ * does not know.
+ */
 struct whorl_options {
     int loops;            /* 0: one per allowed core, in the cgroup quota; up to WHORL_LOOPS_MAX */
     enum whorl_mode mode; /* WHORL_MODE_AUTO */
@@ -38,6 +42,7 @@ struct whorl_options {
     /* Where warnings go, one line without its end; any thread may call it. NULL: standard error. */
     void (*log)(void *log_arg, const char *line);
     void *log_arg;
+    uint64_t reserved[8]; /* 0 */
 };
 
 /*
@@ -51,8 +56,8 @@ struct whorl_options {
  *
  * Returns what body returned (0 or -errno), or, with nothing started: -EINVAL (body NULL, loops
  * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
- * a topology hwloc does not understand), -EAGAIN (no more threads), -ENOMEM, -EMFILE or -ENFILE
- * (no descriptors left), -EBUSY (called from a task).
+ * a topology hwloc does not understand, a reserved word that is not zero), -EAGAIN (no more
+ * threads), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY (called from a task).
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own

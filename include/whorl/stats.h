@@ -31,6 +31,7 @@ struct whorl_stats {
     uint64_t moves;        /* descriptors that came here because their task did */
     uint64_t stalls;       /* times this loop was found stuck in one task */
     uint64_t missed_wakes; /* wake-ups that only the alarm found: must read 0 */
+    uint64_t reserved[13]; /* 0: counters to come */
 };
 
 /*

@@ -26,12 +26,13 @@ struct whorl_future;
 
 #define WHORL_TASK_NAME_MAX 31 /* bytes; longer names are cut */
 
-/* Zeroed attributes are the defaults. */
+/* Zeroed attributes are the defaults; reserved words: as in struct whorl_options. */
 struct whorl_attr {
     const char *name;            /* copied; NULL: "Task-N" */
     size_t stack_bytes;          /* 0: the runtime's default; 16 KiB to 64 MiB */
     int pin;                     /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
     void (*arg_free)(void *arg); /* called exactly once when the task has ended, begun or not */
+    uint64_t reserved[4];        /* 0 */
 };
 
 /* The value of whorl_attr.pin that keeps a task on loop k. */
@@ -43,9 +44,9 @@ struct whorl_attr {
  *   attr      NULL for the defaults; copied
  *   ret_task  the caller's reference, to be given back by whorl_task_unref; NULL: none wanted
  *
- * Returns 0, -EINVAL (body NULL, stack too small or too large, no such loop), -ENOMEM, -EPERM (not
- * in a task), -ECANCELED (the runtime is ending and takes no new tasks). On failure nothing started
- * and arg stays the caller's.
+ * Returns 0, -EINVAL (body NULL, stack too small or too large, no such loop, a reserved word that
+ * is not zero), -ENOMEM, -EPERM (not in a task), -ECANCELED (the runtime is ending and takes no new
+ * tasks). On failure nothing started and arg stays the caller's.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: from a loop's cache

@@ -60,7 +60,8 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
         attr->stack_bytes == 0 ||
         (attr->stack_bytes >= WHORL_STACK_LEAST && attr->stack_bytes <= WHORL_STACK_MAX);
     const bool pin_ok = attr->pin >= 0 && (unsigned)attr->pin <= runtime->loop_count;
-    return stack_ok && pin_ok ? 0 : -EINVAL;
+    const bool reserved_ok = whorl__reserved_ok(attr->reserved, WHORL__RESERVED(attr));
+    return stack_ok && pin_ok && reserved_ok ? 0 : -EINVAL;
 }
 
 /* What a slot's last task left that the next one must not see. */

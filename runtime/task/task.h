@@ -16,4 +16,19 @@ void whorl__task_abandon(struct whorl_task *task, int error);
 WHORL_MUST_USE int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body,
                                           void *arg, struct whorl_task **ret_task);
 
+/*
+ * The reserved words of a struct that a program fills. One that is not zero is a field that this
+ * library does not know: refused, and not passed over.
+ */
+static inline bool whorl__reserved_ok(const uint64_t *words, size_t count)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < count; i++) {
+        any |= words[i];
+    }
+    return any == 0;
+}
+
+#define WHORL__RESERVED(input) (sizeof(input)->reserved / sizeof(input)->reserved[0])
+
 #endif
