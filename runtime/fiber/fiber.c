@@ -154,7 +154,8 @@ static struct whorl__fiber *enliven(struct whorl__fibers *fibers, struct whorl__
         const uintptr_t colour = (uintptr_t)fiber / sizeof(*fiber) % COLOUR_COUNT;
         char *top = fiber->stack_low + fiber->stack_bytes - colour * COLOUR_BYTES;
         fiber->entry = fibers->entry;
-        fiber->sp = whorl__switch_prepare(top, fiber);
+        /* relaxed: for dumps */
+        whorl__store_relaxed_ptr(&fiber->sp, whorl__switch_prepare(top, fiber));
     }
     WHORL_ASSERT(fiber->entry == fibers->entry);
     return fiber;

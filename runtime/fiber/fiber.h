@@ -21,6 +21,7 @@
 #ifndef WHORL_FIBER_FIBER_H
 #define WHORL_FIBER_FIBER_H
 
+#include "atomic/atomic.h"
 #include "base/compiler.h"
 #include "fiber/instrument.h"
 #include "fiber/stack.h"
@@ -29,7 +30,7 @@ struct whorl__slab;
 
 /* Without a sanitizer this is one cache line, and it lies apart from the stack it describes. */
 struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__fiber {
-    void *sp;                  /* R: the saved context; the switch knows it is first */
+    void *sp;                  /* A: R writes: the saved context; the switch knows it is first */
     void *user;                /* R: the upper layers' word */
     struct whorl__fiber *next; /* of the list it is on, by that list's rule */
     void (*entry)(struct whorl__fiber *self); /* R: set with the context */

@@ -80,7 +80,7 @@ static void drop_context(struct whorl__fiber *fiber)
 {
     if (fiber->sp != NULL) {
         whorl__instrument_reset(&fiber->instrument);
-        fiber->sp = NULL;
+        whorl__store_relaxed_ptr(&fiber->sp, NULL); /* relaxed: for dumps */
     }
 }
 

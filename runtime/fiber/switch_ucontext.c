@@ -25,7 +25,7 @@ void whorl__switch(struct whorl__fiber *from, struct whorl__fiber *to)
 {
     ucontext_t here;
     const ucontext_t *there = to->sp;
-    from->sp = &here;
+    whorl__store_relaxed_ptr(&from->sp, &here); /* relaxed: for dumps */
     WHORL_CHECK(swapcontext(&here, there) == 0, "the kernel refused a signal mask");
 }
 

@@ -201,37 +201,43 @@ static inline int outcome(struct whorl__call *call, bool event)
     return event ? 0 : -ETIMEDOUT; /* or a cancel that was withdrawn: the caller knows */
 }
 
-static int park_for_any(struct whorl__call *call, unsigned directions, whorl__handle handle)
+static int park_for_any(struct whorl__call *call, unsigned directions, whorl__handle handle,
+                        uint64_t timed)
 {
+    const uint64_t waits_on = whorl__park_on_fd(call->record->fd, WHORL__PARK_READ);
     const int error = install(call->record, directions, handle);
     if (error != 0) {
         return error;
     }
-    whorl__park(call->task, directions & 1 ? WHORL__PARK_READ : WHORL__PARK_WRITE);
+    whorl__park(call->task, waits_on | WHORL__PARK_BOTH | timed);
     return outcome(call, uninstall(call->record, directions, handle));
 }
 
 /* The common case, which every request goes through. */
 static inline int park_for_one(struct whorl__call *call, enum whorl__direction direction,
-                               whorl__handle handle)
+                               whorl__handle handle, uint64_t timed)
 {
+    const enum whorl__park_reason reason =
+        direction == WHORL__IN ? WHORL__PARK_READ : WHORL__PARK_WRITE;
     const int error = whorl__record_wait(call->record, direction, handle);
     if (error != 0) {
         return error;
     }
-    whorl__park(call->task, direction == WHORL__IN ? WHORL__PARK_READ : WHORL__PARK_WRITE);
+    whorl__park(call->task, whorl__park_on_fd(call->record->fd, reason) | timed);
     return outcome(call, whorl__record_wait_end(call->record, direction, handle));
 }
 
-static inline int park_for(struct whorl__call *call, unsigned directions, whorl__handle handle)
+/* timed: 0 or WHORL__PARK_TIMED, for dumps. */
+static inline int park_for(struct whorl__call *call, unsigned directions, whorl__handle handle,
+                           uint64_t timed)
 {
     switch (directions) {
     case 1U << WHORL__IN:
-        return park_for_one(call, WHORL__IN, handle);
+        return park_for_one(call, WHORL__IN, handle, timed);
     case 1U << WHORL__OUT:
-        return park_for_one(call, WHORL__OUT, handle);
+        return park_for_one(call, WHORL__OUT, handle, timed);
     default:
-        return park_for_any(call, directions, handle);
+        return park_for_any(call, directions, handle, timed);
     }
 }
 
@@ -242,7 +248,7 @@ static WHORL_NOINLINE int wait_until(struct whorl__call *call, unsigned directio
     const whorl__handle handle = whorl__park_begin(call->task);
     int error = whorl__park_timer(call->task, &timer, handle, deadline_ns);
     if (error == 0) {
-        error = park_for(call, directions, handle);
+        error = park_for(call, directions, handle, WHORL__PARK_TIMED);
         const bool late = whorl__timer_disarm(&timer);
         if (error == -ETIMEDOUT && !late) {
             error = 0;
@@ -261,7 +267,7 @@ int whorl__call_wait_any(struct whorl__call *call, unsigned directions, int64_t 
         error = wait_until(call, directions, deadline_ns);
         return error == -EAGAIN ? 0 : error;
     }
-    error = park_for(call, directions, whorl__park_begin(call->task));
+    error = park_for(call, directions, whorl__park_begin(call->task), 0);
     return error == -EAGAIN || error == -ETIMEDOUT ? 0 : error;
 }
 

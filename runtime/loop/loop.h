@@ -50,6 +50,8 @@ struct whorl__loop {
     unsigned batch_left;            /* L: strict order: tasks of this batch that have not run yet */
     unsigned budget;                /* L: tasks a turn, so that a turn takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */
+    uint64_t turn_ns;               /* A: when its turn began; written by the loop only */
+    uint32_t bound_seen;            /* A: bound.count at that time, for dumps */
     uint64_t serial_next;           /* L: default task names, from a block of the process's */
     uint64_t serial_end;            /* L */
     uint64_t scope_serial;          /* L: timeouts entered here */
@@ -67,7 +69,7 @@ struct whorl__loop {
 
     /* Sleep and rescue */
     uint32_t sleeping WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: in, or about to enter, a long poll */
-    bool searching;          /* L: counted in idle.word */
+    uint32_t searching;      /* A: counted in idle.word; written by the loop only */
     uint32_t stuck;          /* A: the monitor found it in one task for stall_ns */
     uint32_t watcher;        /* A: 1 + the loop that serves it meanwhile; 0 = none */
     uint32_t watching;       /* L: how many stuck loops this one serves */

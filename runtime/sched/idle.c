@@ -125,7 +125,7 @@ static void announce_sleep(struct whorl__loop *loop)
     idle->sleepers[loop->index / 64] |= UINT64_C(1) << (loop->index % 64);
     (void)whorl__add_u32(&idle->word, SLEEPING_ONE - (loop->searching ? SEARCHING_ONE : 0));
     whorl__spin_unlock(&idle->lock);
-    loop->searching = false;
+    whorl__store_relaxed_u32(&loop->searching, 0); /* relaxed: for dumps */
 }
 
 /* True: nobody had woken it, and it has taken itself off the list. */
@@ -164,7 +164,8 @@ void whorl__idle_sleep_end(struct whorl__loop *loop)
     /* relaxed: a waker that still sees 1 causes one needless wake-up */
     whorl__store_relaxed_u32(&loop->sleeping, 0);
     if (loop->runtime->stealing && !withdraw_sleep(loop)) {
-        loop->searching = true; /* counted by whoever woke it */
+        /* relaxed: for dumps; whoever woke it has counted it */
+        whorl__store_relaxed_u32(&loop->searching, 1);
     }
 }
 

@@ -36,7 +36,7 @@ static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
         if (task->fiber != NULL) {
             whorl__count(&loop->stats.migrations, 1);
         }
-        task->loop = loop;
+        whorl__task_set_loop(task, loop);
     }
     whorl__count(&loop->stats.runs, 1);
     whorl__store_release_ptr(&loop->current, task); /* release, pairs culprit_report: its fiber */
@@ -112,14 +112,14 @@ static bool give_stack(struct whorl__loop *loop, struct whorl_task *task)
         return false;
     }
     fiber->user = task;
-    whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: enter_task publishes it */
+    whorl__store_release_ptr(&task->fiber, fiber); /* release, pairs dump: what the fiber is */
     return true;
 }
 
 static void run_task(struct whorl__loop *loop, struct whorl_task *task)
 {
     if (task->fiber == NULL && !give_stack(loop, task)) {
-        task->loop = loop;
+        whorl__task_set_loop(task, loop);
         loop->runtime->abandon(task, -ENOMEM);
         end_task(loop, task);
         return;
@@ -288,7 +288,7 @@ static void sleep_in_poller(struct whorl__loop *loop)
 static void run_found(struct whorl__loop *loop, struct whorl_task *task)
 {
     if (loop->searching) {
-        loop->searching = false;
+        whorl__store_relaxed_u32(&loop->searching, 0); /* relaxed: for dumps */
         if (whorl__idle_search_end(loop->runtime)) {
             whorl__idle_notify(loop, loop->runtime);
         }
@@ -302,7 +302,8 @@ static struct whorl_task *search(struct whorl__loop *loop)
         return NULL;
     }
     if (!loop->searching) {
-        loop->searching = whorl__idle_search_begin(loop->runtime);
+        /* relaxed: for dumps */
+        whorl__store_relaxed_u32(&loop->searching, whorl__idle_search_begin(loop->runtime));
     }
     return loop->searching ? whorl__steal(loop) : whorl__sched_take_shared(loop);
 }
@@ -313,7 +314,7 @@ static struct whorl_task *search(struct whorl__loop *loop)
  */
 static WHORL_COLD void stop_searching(struct whorl__loop *loop)
 {
-    loop->searching = false;
+    whorl__store_relaxed_u32(&loop->searching, 0); /* relaxed: for dumps */
     if (whorl__idle_search_end(loop->runtime) && whorl__steal_something_there(loop)) {
         whorl__idle_notify(loop, loop->runtime);
     }
@@ -353,9 +354,17 @@ static bool has_ready(const struct whorl__loop *loop)
                               whorl__runqueue_length(&loop->queue) > 0));
 }
 
+/* What spawns, parks and dumps take for the present. */
+static void note_turn(struct whorl__loop *loop, int64_t now_ns)
+{
+    whorl__store_relaxed_u64(&loop->turn_ns, (uint64_t)now_ns); /* relaxed: figures for dumps */
+    whorl__store_relaxed_u32(&loop->bound_seen, (uint32_t)loop->bound.count);
+}
+
 static void turn(struct whorl__loop *loop, int64_t *now_ns)
 {
     whorl__count(&loop->stats.turns, 1);
+    note_turn(loop, *now_ns);
     if (loop->searching && has_ready(loop)) {
         stop_searching(loop);
     }

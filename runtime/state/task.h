@@ -28,7 +28,13 @@ typedef uint64_t whorl__handle;
 /* Calls in a row that find their descriptor ready before the task gives way. */
 #define WHORL__IO_BUDGET 64
 
-/* Why a task is parked: for dumps and reports. */
+/*
+ * Why a task is parked, and on what: one word, for dumps. Reason (bits 0-2), TIMED (3): the wait
+ * has a deadline, in wake_ns. The rest by reason:
+ *   FUTURE        its kind (4-5); above that the serial of a task, else the future's address, whose
+ *                 low bits are 0
+ *   READ, WRITE   the descriptor, from bit 6 on; BOTH (4): also the other direction
+ */
 enum whorl__park_reason {
     WHORL__PARK_NONE,
     WHORL__PARK_FUTURE,
@@ -36,6 +42,14 @@ enum whorl__park_reason {
     WHORL__PARK_READ,
     WHORL__PARK_WRITE,
 };
+
+#define WHORL__PARK_REASON_MASK  UINT64_C(7)
+#define WHORL__PARK_TIMED        UINT64_C(8)
+#define WHORL__PARK_BOTH         UINT64_C(16)
+#define WHORL__PARK_KIND_SHIFT   4
+#define WHORL__PARK_KIND_MASK    UINT64_C(3)
+#define WHORL__PARK_DETAIL_SHIFT 6
+#define WHORL__PARK_DETAIL_MASK  (~UINT64_C(63))
 
 enum whorl__future_kind {
     WHORL__FUTURE_PLAIN,
@@ -88,41 +102,85 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
         struct whorl__inbox_node inbox;
         struct whorl_task *next_free;
     };
-    struct whorl__loop *loop;   /* R: where it runs, or ran last; its home when nothing migrates */
+    /* R, but loop, body and pin are stored as A: a dump reads them of a task that may be any
+     * moment's. The result of whorl_return stands in future.value, which nobody reads till DONE. */
+    struct whorl__loop *loop;   /* where it runs, or ran last; its home when nothing migrates */
     void *fiber;                /* A: struct whorl__fiber, NULL before the first step; R writes */
     whorl_body *body;           /* C */
     void *arg;                  /* C */
-    void (*arg_free)(void *);   /* C */
-    void *return_value;         /* R */
+    union {
+        void (*arg_free)(void *);         /* C */
+        struct whorl_task *next_magazine; /* M(slots), of a FREE slot */
+    };
+    uint64_t parked_ns;         /* A: R writes: the turn in which it parked last */
     struct whorl__runtime *runtime; /* C */
     uint32_t index;             /* C: the slot's */
     int pin;                    /* C: loop index + 1, 0 = free */
 
     /* Third line */
     uint32_t stack_bytes;       /* C: 0 = the runtime's default */
-    uint32_t stack_class;       /* C: the size it is rounded up to, fiber/stack.h */
-    uint16_t reason;            /* R: enum whorl__park_reason */
+    uint8_t stack_class;        /* C: the size it is rounded up to, fiber/stack.h */
     uint8_t io_budget;          /* R: ready I/O calls left before it gives way */
+    bool told;                  /* R: delivered_message is set */
     bool named;                 /* M(lock): name is set */
+    bool asked;                 /* M(lock): a request was made since the slot was filled */
+    bool user_pending;          /* M(lock): a user's request waits for its delivery */
+    bool shutdown_asked;        /* M(lock) */
     uint32_t stall_reported;    /* A: the monitor has named it */
-    uint64_t serial;            /* A: the N of Task-N */
-
-    /* Cancelling: task/cancel.c */
     struct whorl__spinlock lock;
-    bool asked;                     /* M(lock): a request was made since the slot was filled */
-    bool user_pending;              /* M(lock): a user's request waits for its delivery */
-    bool shutdown_asked;            /* M(lock) */
-    const char *delivered_message;  /* R: of the cancel it got last */
+    int requests;               /* M(lock): cancels that were made and not taken back */
+    uint64_t serial;            /* A: the N of Task-N */
+    uint64_t waits_on;          /* A: R writes: enum whorl__park_reason; valid while PARKED */
+    uint64_t born_ns;           /* A: the turn in which it was spawned */
     struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept by the task */
     struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
 
-    /* Cold: a task that is never cancelled nor named does not touch these lines. */
-    int requests;                   /* M(lock): made and not taken back */
-    uint32_t withdrawals;           /* M(lock): times that the last of them was taken back */
+    /* Cold: a task that is never cancelled nor named, and waits without deadlines, does not touch
+     * this line. */
+    uint64_t wake_ns;               /* A: R writes: the deadline of a wait that has one */
+    const char *delivered_message;  /* R: of the cancel it got last; valid while told */
     const char *request_message;    /* M(lock): of the newest request */
-    struct whorl_task *next_magazine;   /* M(slots) */
+    uint64_t withdrawals;           /* M(lock): times that the last of them was taken back */
     char name[WHORL_TASK_NAME_MAX + 1]; /* M(lock) */
 };
+
+WHORL_STATIC(sizeof(struct whorl_task) == 4 * WHORL_CACHE_LINE, "four lines, three of them busy");
+
+/* R. Dumps read these three at any time. */
+static inline void whorl__task_set_loop(struct whorl_task *task, struct whorl__loop *loop)
+{
+    whorl__store_relaxed_ptr((void **)(void *)&task->loop, loop); /* relaxed: for dumps */
+}
+
+static inline void whorl__task_set_body(struct whorl_task *task, whorl_body *body)
+{
+    /* relaxed: for dumps */
+    whorl__store_relaxed_ptr((void **)(void *)&task->body, (void *)(uintptr_t)body);
+}
+
+static inline void whorl__task_set_pin(struct whorl_task *task, int pin)
+{
+    whorl__store_relaxed_u32((uint32_t *)&task->pin, (uint32_t)pin); /* relaxed: for dumps */
+}
+
+/* What a task that waits for a future stores in waits_on; `timed` is 0 or WHORL__PARK_TIMED. */
+static inline uint64_t whorl__park_on_future(struct whorl_future *future, uint64_t timed)
+{
+    const uint64_t kind = (uint64_t)future->kind << WHORL__PARK_KIND_SHIFT;
+    uint64_t detail = (uint64_t)(uintptr_t)future;
+    if (future->kind == WHORL__FUTURE_TASK) {
+        const struct whorl_task *const task = (const struct whorl_task *)future;
+        /* relaxed: a number, and constant while anybody may wait for the task */
+        detail = whorl__load_relaxed_u64(&task->serial) << WHORL__PARK_DETAIL_SHIFT;
+    }
+    WHORL_ASSERT((detail & ~WHORL__PARK_DETAIL_MASK) == 0);
+    return detail | kind | timed | WHORL__PARK_FUTURE;
+}
+
+static inline uint64_t whorl__park_on_fd(int fd, enum whorl__park_reason reason)
+{
+    return (uint64_t)(unsigned)fd << WHORL__PARK_DETAIL_SHIFT | reason;
+}
 
 static inline whorl__handle whorl__handle_make(const struct whorl_task *task, uint32_t epoch)
 {

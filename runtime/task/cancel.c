@@ -85,7 +85,7 @@ struct request {
     uint64_t scope_serial; /* 0: a user's */
     const char *message;
     const struct whorl__cancel_path *path; /* the gathers it came through */
-    uint32_t withdrawals;         /* of the task when it was made */
+    uint64_t withdrawals;         /* of the task when it was made */
     struct whorl_future *awaited; /* where it goes on to, with a reference; NULL: stays here */
     bool taken;                   /* the task was parked: to be queued */
 };
@@ -299,6 +299,7 @@ bool whorl__cancel_take(struct whorl_task *task)
     if (pending) {
         settle_locked(task, WHORL__SCOPE_DELIVERED);
         task->delivered_message = task->request_message;
+        task->told = true;
     }
     whorl__spin_unlock(&task->lock);
     return pending;

@@ -209,6 +209,7 @@ static int take_done(struct whorl_future *future, bool awaits, void **ret_value)
         struct whorl_task *const self = whorl__task_current();
         if (self != NULL) {
             self->delivered_message = future->message;
+            self->told = true;
         }
     }
     return take_result(future, ret_value);
@@ -229,7 +230,7 @@ static int wait_once(struct whorl_task *task, struct whorl_future *future, int64
         }
     }
     if (add_waiter(future, &waiter)) {
-        whorl__park(task, WHORL__PARK_FUTURE);
+        whorl__park(task, whorl__park_on_future(future, timed ? WHORL__PARK_TIMED : 0));
         remove_waiter(future, &waiter);
     }
     *ret_late = timed && whorl__timer_disarm(&timer);

@@ -29,8 +29,8 @@ static inline whorl__handle whorl__park_begin(struct whorl_task *task)
     return whorl__handle_make(task, whorl__state_park_begin(&task->word));
 }
 
-/* Returns when woken; the task may be on another loop then. */
-void whorl__park(struct whorl_task *task, enum whorl__park_reason reason);
+/* Returns when woken; the task may be on another loop then. waits_on: for dumps, state/task.h. */
+void whorl__park(struct whorl_task *task, uint64_t waits_on);
 
 /* Behind everything that is ready. */
 void whorl__give_way(struct whorl_task *task);

@@ -20,11 +20,12 @@ static inline void leave(struct whorl_task *task, enum whorl__action action)
     *task->loop->errno_at = saved_errno;
 }
 
-void whorl__park(struct whorl_task *task, enum whorl__park_reason reason)
+void whorl__park(struct whorl_task *task, uint64_t waits_on)
 {
-    task->reason = (uint16_t)reason;
+    /* relaxed: published by the park's commit, for whoever dumps */
+    whorl__store_relaxed_u64(&task->waits_on, waits_on);
+    whorl__store_relaxed_u64(&task->parked_ns, task->loop->turn_ns); /* relaxed: as above */
     leave(task, WHORL__ACTION_PARK);
-    task->reason = WHORL__PARK_NONE;
 }
 
 void whorl__give_way(struct whorl_task *task)
@@ -52,6 +53,7 @@ int whorl__park_timer(struct whorl_task *task, struct whorl__timer *timer, whorl
     timer->handle = handle;
     timer->serial = 0;
     timer->fire = whorl__wake_by_timer;
+    whorl__store_relaxed_u64(&task->wake_ns, (uint64_t)deadline_ns); /* relaxed: as in park */
     return whorl__timer_arm(&task->loop->timers, timer, deadline_ns);
 }
 
@@ -92,7 +94,7 @@ static int sleep_once(struct whorl_task *task, int64_t deadline_ns)
             return error;
         }
     }
-    whorl__park(task, WHORL__PARK_SLEEP);
+    whorl__park(task, WHORL__PARK_SLEEP | (deadline_ns != WHORL_NEVER ? WHORL__PARK_TIMED : 0));
     if (deadline_ns != WHORL_NEVER) {
         fired = whorl__timer_disarm(&timer);
     }

@@ -67,11 +67,11 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
 /* What a slot's last task left that the next one must not see. */
 static void reset_cancel(struct whorl_task *task)
 {
-    if (WHORL_UNLIKELY(task->asked || task->delivered_message != NULL)) {
+    if (WHORL_UNLIKELY(task->asked || task->told)) {
         whorl__spin_lock(&task->lock);
-        task->asked = task->user_pending = task->shutdown_asked = false;
+        task->asked = task->user_pending = task->shutdown_asked = task->told = false;
         task->requests = 0;
-        task->request_message = task->delivered_message = NULL;
+        task->request_message = NULL;
         whorl__spin_unlock(&task->lock);
     }
 }
@@ -82,6 +82,12 @@ static WHORL_COLD struct whorl__loop *place(struct whorl__runtime *runtime)
     return runtime->loops[whorl__add_u32(&runtime->place_next, 1) % runtime->loop_count];
 }
 
+/* A loop knows the time well enough, and a look at the clock is not free. */
+static uint64_t spawn_time(const struct whorl__loop *here)
+{
+    return here != NULL ? here->turn_ns : (uint64_t)whorl__os->now_ns();
+}
+
 /* `here`: the spawning thread's own loop; NULL on a foreign thread. */
 static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct whorl__loop *here,
                  whorl_body *body, void *arg, const struct whorl_attr *attr, bool referred)
@@ -90,20 +96,20 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
     whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
     task->runtime = runtime;
-    task->loop = here != NULL ? here : place(runtime);
+    whorl__task_set_loop(task, here != NULL ? here : place(runtime));
     whorl__store_relaxed_ptr(&task->fiber, NULL); /* relaxed: published with the task */
-    task->body = body;
+    whorl__task_set_body(task, body);
     task->arg = arg;
     task->arg_free = wanted->arg_free;
-    task->return_value = NULL;
-    task->pin = wanted->pin;
+    whorl__task_set_pin(task, wanted->pin);
     task->stack_bytes = (uint32_t)wanted->stack_bytes;
-    task->stack_class = wanted->stack_bytes == 0 ? runtime->stack_class
-                                                 : whorl__stack_class(wanted->stack_bytes);
-    task->reason = WHORL__PARK_NONE;
+    task->stack_class = (uint8_t)(wanted->stack_bytes == 0
+                                      ? runtime->stack_class
+                                      : whorl__stack_class(wanted->stack_bytes));
     whorl__store_relaxed_u32(&task->stall_reported, 0); /* relaxed: nobody reports a new task yet */
     task->io_budget = WHORL__IO_BUDGET;
     whorl__store_relaxed_u64(&task->serial, draw_serial(here)); /* relaxed: a number */
+    whorl__store_relaxed_u64(&task->born_ns, spawn_time(here)); /* relaxed: for dumps */
     set_name(task, wanted->name);
     reset_cancel(task);
 }
@@ -194,9 +200,9 @@ static void finish(struct whorl_task *task, int error)
     const bool cancelled = error == -ECANCELED;
     const struct whorl__outcome outcome = {
         .error = error,
-        .value = error == 0 ? task->return_value : NULL,
+        .value = error == 0 ? task->future.value : NULL,
         .cancelled = cancelled,
-        .message = cancelled ? task->delivered_message : NULL,
+        .message = cancelled && task->told ? task->delivered_message : NULL,
     };
     whorl__future_complete_alone(&task->future, &outcome);
 }
@@ -238,7 +244,7 @@ int whorl_return(void *value)
     if (task == NULL) {
         return -EPERM;
     }
-    task->return_value = value;
+    task->future.value = value; /* nobody looks before the task is done */
     return 0;
 }
 
@@ -270,7 +276,7 @@ bool whorl_task_cancelled(struct whorl_task *task)
 const char *whorl_cancel_message(void)
 {
     const struct whorl_task *const task = whorl__task_current();
-    return task == NULL ? NULL : task->delivered_message;
+    return task == NULL || !task->told ? NULL : task->delivered_message;
 }
 
 const char *whorl_task_name(struct whorl_task *task)
