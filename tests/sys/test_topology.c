@@ -15,11 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "support/child.h"
 #include "support/tree.h"
 
 #define LOOPS_MAX 128
@@ -210,21 +210,6 @@ static void test_topology_without_memory_fails_cleanly(void **state)
 
 /* ---- this machine ---- */
 
-/* Runs a body in a child; its result is what the body returns, 0 to 255. */
-static int in_child(int (*body)(void))
-{
-    fflush(NULL);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        _exit(body());
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
 static cpu_set_t current_affinity(void)
 {
     cpu_set_t set;
@@ -292,7 +277,7 @@ static void test_topology_under_taskset_uses_the_one_cpu_left(void **state)
 {
     /* hwloc passes over the affinity; without our own look there would be a loop too many. */
     (void)state;
-    assert_int_equal(in_child(restricted_body), 0);
+    child_expect_success(restricted_body);
 }
 
 /* Bound to one processor, then free again: 0. */
@@ -325,7 +310,7 @@ static void test_topology_bind_moves_the_thread_unbind_frees_it(void **state)
 {
     /* A bound loop runs on its own processor; what it lends back runs anywhere again. */
     (void)state;
-    assert_int_equal(in_child(bind_body), 0);
+    child_expect_success(bind_body);
 }
 
 /* ---- this machine, as an operator describes it, under a quota from files ---- */
@@ -364,15 +349,15 @@ static void test_topology_quota_caps_loops_but_leaves_two(void **state)
     tree_write(*state, "/proc/self/cgroup", "0::/box\n");
     tree_write(*state, "/proc/self/mountinfo",
                "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-    assert_int_equal(in_child(loops_body), 16);
+    assert_int_equal(child_run(loops_body), 16);
     tree_write(*state, max_path, "2000000 100000\n");
-    assert_int_equal(in_child(loops_body), 16);
+    assert_int_equal(child_run(loops_body), 16);
     tree_write(*state, max_path, "450000 100000\n");
-    assert_int_equal(in_child(loops_body), 5);
+    assert_int_equal(child_run(loops_body), 5);
     tree_write(*state, max_path, "50000 100000\n");
-    assert_int_equal(in_child(loops_body), 2);
+    assert_int_equal(child_run(loops_body), 2);
     tree_write(*state, max_path, "not a number\n");
-    assert_int_equal(in_child(loops_body), 16);
+    assert_int_equal(child_run(loops_body), 16);
 }
 
 static int make_tree(void **state)
