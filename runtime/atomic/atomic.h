@@ -45,8 +45,15 @@
 #include "base/assert.h"
 #include "base/compiler.h"
 
+#include <ck_md.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Debian's libck-dev for amd64 puts its configuration where a cross compiler finds it, too. With it
+ * ck leaves out the fences that only a processor with total store order can do without. */
+#if defined(CK_MD_TSO) && !defined(__x86_64__)
+#    error "these ck headers are configured for x86-64: use the ones for this processor"
+#endif
 
 #if defined(WHORL_ATOMIC_BACKEND)
 #    include WHORL_ATOMIC_BACKEND
