@@ -26,15 +26,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAMES_MAX  24
-#define ANSWER_NS   (100 * WHORL_MILLISECOND)
+#define FRAMES_MAX     24
+#define ANSWER_NS      (100 * WHORL_MILLISECOND)
 
 /* The longest call instruction looked for. */
 #define CALL_BYTES_MAX 8
 
-#define NOBODY_ASKS 0
-#define ASKED       1
-#define ANSWERED    2
+#define NOBODY_ASKS    0
+#define ASKED          1
+#define ANSWERED       2
 
 static pthread_mutex_t exchange_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -112,22 +112,63 @@ static int look_in_object(struct dl_phdr_info *object, size_t bytes, void *arg)
     return query->found;
 }
 
-/* A word is taken for a return address when it points behind a call instruction. */
-__attribute__((no_sanitize("address", "thread", "undefined"))) static bool
-looks_like_return(uintptr_t word)
+#if defined(__aarch64__)
+
+/* Where code signs its return addresses (-mbranch-protection), takes the signature off; this form
+ * of the instruction does nothing on processors that know no signatures. */
+static uintptr_t plain_address(uintptr_t word)
 {
-    struct code_query query = {.address = word};
-    if (word < 4096 || dl_iterate_phdr(look_in_object, &query) == 0) {
-        return false;
-    }
-#if defined(__x86_64__)
-    const unsigned char *const code = (const unsigned char *)word;
+    register uintptr_t link __asm__("x30") = word;
+    __asm__("hint 7" : "+r"(link)); /* xpaclri */
+    return link;
+}
+
+/* bl, or blr in any of its forms */
+__attribute__((no_sanitize("address", "thread", "undefined"))) static bool
+follows_call(const unsigned char *code)
+{
+    uint32_t instruction;
+    __builtin_memcpy(&instruction, code - sizeof instruction, sizeof instruction);
+    return (uintptr_t)code % sizeof instruction == 0 &&
+           ((instruction & 0xfc000000) == 0x94000000 || (instruction & 0xfefff000) == 0xd63f0000);
+}
+
+#elif defined(__x86_64__)
+
+static uintptr_t plain_address(uintptr_t word)
+{
+    return word;
+}
+
+__attribute__((no_sanitize("address", "thread", "undefined"))) static bool
+follows_call(const unsigned char *code)
+{
     return code[-5] == 0xe8 || (code[-2] == 0xff && (code[-1] & 0x38) == 0x10) ||
            (code[-3] == 0xff && (code[-2] & 0x38) == 0x10) ||
            (code[-6] == 0xff && (code[-5] & 0x38) == 0x10);
+}
+
 #else
+
+static uintptr_t plain_address(uintptr_t word)
+{
+    return word;
+}
+
+static bool follows_call(const unsigned char *code)
+{
+    (void)code;
     return true;
+}
+
 #endif
+
+/* A word is taken for a return address when it points behind a call instruction. */
+static bool looks_like_return(uintptr_t word)
+{
+    struct code_query query = {.address = word};
+    return word >= 4096 && dl_iterate_phdr(look_in_object, &query) != 0 &&
+           follows_call((const unsigned char *)word);
 }
 
 /* Another thread's stack, while that thread sits in the kernel. */
@@ -142,7 +183,7 @@ search_stack(const struct whorl__fiber *fiber, uintptr_t pointer, uintptr_t code
         return count;
     }
     for (uintptr_t at = (pointer + 7) & ~(uintptr_t)7; at < high && count < FRAMES_MAX; at += 8) {
-        const uintptr_t word = *(const volatile uintptr_t *)at;
+        const uintptr_t word = plain_address(*(const volatile uintptr_t *)at);
         if (looks_like_return(word)) {
             exchange.frames[count++] = (void *)word;
         }
@@ -204,8 +245,7 @@ static bool still_there(const struct whorl__loop *loop, uint64_t runs)
     return whorl__load_relaxed_u64(&loop->stats.runs) == runs; /* relaxed: a sample */
 }
 
-void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
-                           int64_t cpu_ns)
+void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns)
 {
     struct whorl_task *const task = whorl__load_acquire_ptr(&loop->current); /* pairs enter_task */
     uintptr_t pointer = 0;
