@@ -140,6 +140,9 @@ void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_P
 /* worker.c */
 
 void *whorl__worker_main(void *loop);
+/* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it: the
+ * heart of a turn, for who drives a loop by hand. */
+void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task);
 /* The runtime's reference of a task, or anyone's, is given back. */
 void whorl__sched_drop(struct whorl_task *task);
 /* The same by the loop itself. */

@@ -131,6 +131,11 @@ static void run_task(struct whorl__loop *loop, struct whorl_task *task)
     }
 }
 
+void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task)
+{
+    run_task(loop, task);
+}
+
 /* ---- what runs next ---- */
 
 /* A task that comes from another core costs a trip for each of its lines: let them overlap. */

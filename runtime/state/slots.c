@@ -14,8 +14,6 @@
 #define CHUNK_BYTES (WHORL__CHUNK_SLOTS * sizeof(struct whorl_task))
 #define TABLE_BYTES (WHORL__CHUNKS_MAX * sizeof(void *))
 
-WHORL_STATIC(WHORL__CHUNK_SLOTS == WHORL__MAGAZINE, "a new chunk is one magazine");
-
 int whorl__slots_init(struct whorl__slots *slots)
 {
     *slots = (struct whorl__slots){0};

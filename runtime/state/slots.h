@@ -13,9 +13,12 @@
 
 #include "state/task.h"
 
-#define WHORL__CHUNK_SLOTS 1024
-#define WHORL__CHUNKS_MAX  (WHORL__TASKS_MAX / WHORL__CHUNK_SLOTS)
-#define WHORL__MAGAZINE    1024
+/* A model makes it small, so that chunks are made and magazines move within a few steps. */
+#ifndef WHORL__CHUNK_SLOTS
+#    define WHORL__CHUNK_SLOTS 1024
+#endif
+#define WHORL__CHUNKS_MAX (WHORL__TASKS_MAX / WHORL__CHUNK_SLOTS)
+#define WHORL__MAGAZINE   WHORL__CHUNK_SLOTS /* a new chunk is one magazine */
 
 struct whorl__slots {
     struct whorl__spinlock lock;   /* slots */

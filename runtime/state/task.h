@@ -23,7 +23,9 @@ struct whorl__runtime;
 /* Slot index (32-63) and epoch (0-31) of one wait of one task. 0 is no handle. */
 typedef uint64_t whorl__handle;
 
-#define WHORL__TASKS_MAX (UINT32_C(1) << 24)
+#ifndef WHORL__TASKS_MAX
+#    define WHORL__TASKS_MAX (UINT32_C(1) << 24)
+#endif
 
 /* Calls in a row that find their descriptor ready before the task gives way. */
 #define WHORL__IO_BUDGET 64
