@@ -19,9 +19,10 @@
  *   atomic_ck.h    ck_pr, the default
  *   atomic_c11.h   the compiler's __atomic built-ins: under WHORL_ATOMIC_C11, and always under
  *                  ThreadSanitizer, which sees nothing of what inline assembly does
- *   another one    named by WHORL_ATOMIC_BACKEND, a quoted header. It is how a test makes every
- *                  operation a point where a simulated machine may switch threads, hold a store
- *                  back in a buffer, or answer a relaxed load with an older value.
+ *   atomic_model.h the model checker's (tests/model): every operation is a point where a simulated
+ *                  machine may switch threads, hold a store back in a buffer, or answer a relaxed
+ *                  load with an older value
+ *   another one    named by WHORL_ATOMIC_BACKEND, a quoted header, as atomic_model.h is
  *
  * A back end defines these, for T and X in (uint32_t, u32), (uint64_t, u64), (void *, ptr):
  *
@@ -38,6 +39,10 @@
  *   void whorl__fence_release(void)                   all that precedes before later stores
  *   void whorl__fence_load_store(void)                earlier loads before later stores
  *   void whorl__pause(void)                           tells the core that it is in a spin loop
+ *
+ * A plain field that changes hands between threads is marked where it is read or written for the
+ * new owner: whorl__plain_read(&field), whorl__plain_write(&field). They do nothing, but for the
+ * model checker, which fails when two marked accesses race.
  */
 #ifndef WHORL_ATOMIC_ATOMIC_H
 #define WHORL_ATOMIC_ATOMIC_H
@@ -63,7 +68,21 @@
 #    include "atomic/atomic_ck.h"
 #endif
 
-/* ---- built on the back end ---- */
+#if !defined(WHORL__MODEL)
+
+/* ---- marks; for the model checker only ---- */
+
+static inline void whorl__plain_read(const volatile void *field)
+{
+    (void)field;
+}
+
+static inline void whorl__plain_write(volatile void *field)
+{
+    (void)field;
+}
+
+/* ---- built on the back end; the model's defines them itself, each call with its own site ---- */
 
 static inline bool whorl__cas_u32(uint32_t *field, uint32_t expected, uint32_t desired)
 {
@@ -113,5 +132,7 @@ static inline uint64_t whorl__and_u64(uint64_t *field, uint64_t bits)
     }
     return old;
 }
+
+#endif /* !WHORL__MODEL */
 
 #endif

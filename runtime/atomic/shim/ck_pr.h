@@ -9,8 +9,10 @@
  * Threads:    any.
  * Invariant:  as faithful as it can be: an access here is relaxed and a fence is a fence, so a
  *             missing fence in ck stays missing. ThreadSanitizer ignores fences; for it alone loads
- *             acquire and stores release. Read-modify-writes are acquire and release everywhere,
- *             stronger than ck's own outside x86; atomic.h has no weaker ones.
+ *             acquire and stores release. Read-modify-writes are acquire and release, stronger
+ *             than ck's own outside x86, for atomic.h has no weaker ones; but under the model
+ *             checker they are relaxed. There all of these are macros, so that the checker sees
+ *             the lines of ck's own headers.
  * Not chosen: CK_USE_CC_BUILTINS. Its loads and stores are plain volatile accesses, which
  *             ThreadSanitizer takes for races.
  */
@@ -26,6 +28,45 @@
 #include <ck_md.h>
 #include <ck_stdbool.h>
 #include <ck_stdint.h>
+
+#if defined(WHORL__MODEL)
+
+#define ck_pr_load_ptr(field)                whorl__load_relaxed_ptr((void *const *)(field))
+#define ck_pr_store_ptr(field, value)        whorl__store_relaxed_ptr((void **)(field), value)
+#define ck_pr_store_ptr_unsafe               ck_pr_store_ptr
+#define ck_pr_fas_ptr(field, value)          whorl__swap_weak_ptr((void **)(field), value)
+#define ck_pr_cas_ptr(field, e, d)           whorl__cas_weak_ptr((void **)(field), e, d)
+#define ck_pr_load_uint(field)               whorl__load_relaxed_u32(field)
+#define ck_pr_store_uint(field, value)       whorl__store_relaxed_u32(field, value)
+#define ck_pr_cas_uint(field, e, d)          whorl__cas_weak_u32(field, e, d)
+#define ck_pr_fence_load()                   whorl__fence_acquire()
+#define ck_pr_fence_store()                  whorl__fence_release()
+#define ck_pr_fence_store_atomic()           whorl__fence_release()
+#define ck_pr_fence_load_store()             whorl__fence_load_store()
+#define ck_pr_fence_store_load()             whorl__fence_full()
+#define ck_pr_fence_memory()                 whorl__fence_full()
+#define ck_pr_fence_acquire()                whorl__fence_acquire()
+#define ck_pr_fence_release()                whorl__fence_release()
+#define ck_pr_stall()                        whorl__pause()
+#define ck_pr_barrier()                      __asm__ __volatile__("" : : : "memory")
+
+#define ck_pr_cas_ptr_value(field, e, d, ret_found)                                                \
+    (__extension__({                                                                               \
+        void *shim_expected = (e);                                                                 \
+        const bool shim_swapped =                                                                  \
+            whorl__cas_weak_value_ptr((void **)(field), &shim_expected, d);                        \
+        *(void **)(ret_found) = shim_expected;                                                     \
+        shim_swapped;                                                                              \
+    }))
+#define ck_pr_cas_uint_value(field, e, d, ret_found)                                               \
+    (__extension__({                                                                               \
+        unsigned shim_expected = (e);                                                              \
+        const bool shim_swapped = whorl__cas_weak_value_u32(field, &shim_expected, d);             \
+        *(ret_found) = shim_expected;                                                              \
+        shim_swapped;                                                                              \
+    }))
+
+#else
 
 #if defined(WHORL_TSAN)
 #    define WHORL__SHIM_LOAD(X)  whorl__load_acquire_##X
@@ -123,5 +164,7 @@ CK_CC_INLINE static void ck_pr_barrier(void)
 
 #undef WHORL__SHIM_LOAD
 #undef WHORL__SHIM_STORE
+
+#endif /* !WHORL__MODEL */
 
 #endif
