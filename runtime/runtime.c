@@ -78,6 +78,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     runtime->log = options->log != NULL ? options->log : log_to_stderr;
     runtime->log_arg = options->log_arg;
     runtime->abandon = whorl__task_abandon;
+    runtime->scopes_made = 1; /* 0 is no scope's serial */
 }
 
 /* ---- loops ---- */
@@ -325,7 +326,7 @@ static bool all_ended(struct whorl__runtime *runtime)
     for (unsigned i = 0; i < runtime->loop_count; i++) {
         ended += whorl__load_acquire_u64(&runtime->loops[i]->stats.ended); /* pairs E1 */
     }
-    uint64_t begun = whorl__load_acquire_u32(&runtime->foreign_made);
+    uint64_t begun = whorl__load_acquire_u64(&runtime->foreign_made);
     for (unsigned i = 0; i < runtime->loop_count; i++) {
         begun += whorl__load_acquire_u64(&runtime->loops[i]->stats.spawned);
     }
@@ -469,7 +470,7 @@ int whorl_stats(int loop, struct whorl_stats *ret_stats)
     }
     if (loop == -1) {
         /* relaxed: a figure */
-        ret_stats->spawned += whorl__load_relaxed_u32(&runtime->foreign_made);
+        ret_stats->spawned += whorl__load_relaxed_u64(&runtime->foreign_made);
     }
     return 0;
 }

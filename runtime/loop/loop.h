@@ -32,6 +32,14 @@
 /* What the loop does with a task once its stack has been left. */
 enum whorl__action { WHORL__ACTION_PARK, WHORL__ACTION_YIELD, WHORL__ACTION_END };
 
+/* Numbers from a counter that loops share: each draws a block, or its line would be everybody's. */
+struct whorl__serials {
+    uint64_t next; /* L */
+    uint64_t end;  /* L */
+};
+
+#define WHORL__SERIALS_BLOCK 1024
+
 struct whorl__loop {
     struct whorl__runtime *runtime; /* C */
     unsigned index;                 /* C */
@@ -52,9 +60,8 @@ struct whorl__loop {
     int64_t polled_ns;              /* L: when the poller was asked last */
     uint64_t turn_ns;               /* A: when its turn began; written by the loop only */
     uint32_t bound_seen;            /* A: bound.count at that time, for dumps */
-    uint64_t serial_next;           /* L: default task names, from a block of the process's */
-    uint64_t serial_end;            /* L */
-    uint64_t scope_serial;          /* L: timeouts entered here */
+    struct whorl__serials task_serials; /* L: default task names, from the process's */
+    struct whorl__serials scope_serials; /* L: of timeouts, from the runtime's */
     struct whorl__random random;    /* L */
     struct whorl__fibers fibers;    /* L */
     struct whorl__slot_cache slots; /* L */
@@ -86,6 +93,16 @@ struct whorl__loop {
 static inline struct whorl__loop *whorl__loop_current(void)
 {
     return (struct whorl__loop *)whorl__tls_worker();
+}
+
+/* Never the same twice: 64 bits last for centuries. */
+static inline uint64_t whorl__serials_draw(struct whorl__serials *serials, uint64_t *source)
+{
+    if (WHORL_UNLIKELY(serials->next == serials->end)) {
+        serials->next = whorl__add_u64(source, WHORL__SERIALS_BLOCK);
+        serials->end = serials->next + WHORL__SERIALS_BLOCK;
+    }
+    return serials->next++;
 }
 
 /* One more of something; written by the loop's thread alone, read by anyone. */

@@ -59,9 +59,10 @@ struct whorl__runtime {
     struct whorl__idle idle WHORL_ALIGNED(WHORL_CACHE_LINE);
     struct whorl__shared shared;
     struct whorl__monitor monitor;
-    uint32_t place_next WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: strict: where foreign spawns go */
+    uint64_t place_next WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: strict: where foreign spawns go */
+    uint64_t foreign_made; /* A: tasks spawned by foreign threads */
+    uint64_t scopes_made;  /* A: serials of timeouts that loops have drawn */
     uint32_t guests;       /* A: foreign threads inside submit */
-    uint32_t foreign_made; /* A: tasks spawned by foreign threads */
     uint32_t ending;       /* A: the main task is done; no new tasks */
     uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
     uint32_t stop;         /* A: all tasks are done; loops leave */

@@ -20,24 +20,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SERIAL_BLOCK 1024
-
 /* Process-wide, so that Task-N is unique over all runtimes. */
 static uint64_t next_serial = 1;
 
 /* ---- the beginning ---- */
 
-/* A loop draws numbers in blocks: the counter's cache line would be everybody's otherwise. */
 static uint64_t draw_serial(struct whorl__loop *loop)
 {
-    if (loop == NULL) {
-        return whorl__add_u64(&next_serial, 1);
-    }
-    if (loop->serial_next == loop->serial_end) {
-        loop->serial_next = whorl__add_u64(&next_serial, SERIAL_BLOCK);
-        loop->serial_end = loop->serial_next + SERIAL_BLOCK;
-    }
-    return loop->serial_next++;
+    return loop == NULL ? whorl__add_u64(&next_serial, 1)
+                        : whorl__serials_draw(&loop->task_serials, &next_serial);
 }
 
 static void set_name(struct whorl_task *task, const char *name)
@@ -79,7 +70,7 @@ static void reset_cancel(struct whorl_task *task)
 /* Where a task of a foreign thread begins when loops do not share: round robin. */
 static WHORL_COLD struct whorl__loop *place(struct whorl__runtime *runtime)
 {
-    return runtime->loops[whorl__add_u32(&runtime->place_next, 1) % runtime->loop_count];
+    return runtime->loops[whorl__add_u64(&runtime->place_next, 1) % runtime->loop_count];
 }
 
 /* A loop knows the time well enough, and a look at the clock is not free. */
@@ -133,7 +124,7 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
     if (here != NULL) {
         whorl__count(&here->stats.spawned, 1);
     } else {
-        (void)whorl__add_u32(&runtime->foreign_made, 1);
+        (void)whorl__add_u64(&runtime->foreign_made, 1);
     }
     if (ret_task != NULL) {
         *ret_task = task;

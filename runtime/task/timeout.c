@@ -56,11 +56,6 @@ static void disarm(struct whorl__scope *scope)
     }
 }
 
-static uint64_t draw_serial(struct whorl__loop *loop)
-{
-    return ((uint64_t)(loop->index + 1) << 48) | ++loop->scope_serial;
-}
-
 int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
     struct whorl_task *const task = whorl__task_current();
@@ -68,7 +63,10 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
         return -EPERM;
     }
     struct whorl__scope *const scope = scope_of(timeout);
-    *scope = (struct whorl__scope){.task = task, .serial = draw_serial(task->loop)};
+    *scope = (struct whorl__scope){
+        .task = task,
+        .serial = whorl__serials_draw(&task->loop->scope_serials, &task->runtime->scopes_made),
+    };
     whorl__cancel_scope_enter(task, scope);
     const int error = arm(scope, &task->loop->timers, deadline_ns);
     if (error != 0) {
