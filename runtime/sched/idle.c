@@ -169,9 +169,9 @@ void whorl__idle_sleep_end(struct whorl__loop *loop)
     }
 }
 
-bool whorl__idle_someone_sleeps(struct whorl__runtime *runtime)
+bool whorl__idle_someone_searches(const struct whorl__runtime *runtime)
 {
-    return sleeping(whorl__load_relaxed_u32(&runtime->idle.word)) > 0; /* relaxed: a hint */
+    return searching(whorl__load_relaxed_u32(&runtime->idle.word)) > 0; /* relaxed: a hint */
 }
 
 bool whorl__idle_all_sleep(struct whorl__runtime *runtime)

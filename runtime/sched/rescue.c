@@ -51,6 +51,7 @@ struct sample {
     uint64_t runs;    /* the loop's count of runs when it was seen first */
     int64_t since_ns; /* and when that was */
     int64_t cpu_ns;   /* its thread's CPU time half-way to a report; 0 before */
+    struct whorl__alarm alarm;
 };
 
 void whorl__log(struct whorl__runtime *runtime, const char *format, ...)
@@ -171,10 +172,12 @@ static void *monitor_main(void *arg)
     /* acquire, pairs the store that stops */
     while (whorl__load_acquire_u32(&runtime->monitor.state) != MONITOR_STOP) {
         const int64_t now_ns = whorl__os->now_ns();
+        bool uneasy = false;
         for (unsigned i = 0; i < runtime->loop_count; i++) {
             look_at(runtime->loops[i], &samples[i], now_ns);
+            uneasy |= whorl__alarm_look(runtime->loops[i], &samples[i].alarm, now_ns);
         }
-        quiet_looks = whorl__idle_all_sleep(runtime) ? quiet_looks + 1 : 0;
+        quiet_looks = whorl__idle_all_sleep(runtime) && !uneasy ? quiet_looks + 1 : 0;
         if (quiet_looks > QUIET_LOOKS_MAX) {
             (void)park_until_nudged(runtime);
             quiet_looks = 0;

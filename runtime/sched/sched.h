@@ -7,6 +7,7 @@
  *   submit.c   a task is ready: where it goes
  *   idle.c     which loops search, which sleep, whom to wake: the lost wake-up argument
  *   steal.c    looking for work elsewhere
+ *   alarm.c    a wake-up was lost: found late, and counted
  *   rescue.c   a loop is stuck in one task: others serve its sockets, the culprit is named
  *   worker.c   a loop's thread: the turn
  */
@@ -99,7 +100,8 @@ void whorl__idle_notify(struct whorl__loop *from, struct whorl__runtime *runtime
 WHORL_MUST_USE bool whorl__idle_sleep_begin(struct whorl__loop *loop);
 /* Awake again; sets loop->searching if somebody woke it to search. */
 void whorl__idle_sleep_end(struct whorl__loop *loop);
-bool whorl__idle_someone_sleeps(struct whorl__runtime *runtime);
+/* Whether a loop searches, or was woken to: a hint. */
+bool whorl__idle_someone_searches(const struct whorl__runtime *runtime);
 /* Whether every loop sleeps: a hint. */
 bool whorl__idle_all_sleep(struct whorl__runtime *runtime);
 
@@ -107,6 +109,17 @@ bool whorl__idle_all_sleep(struct whorl__runtime *runtime);
 
 struct whorl_task *whorl__steal(struct whorl__loop *loop);
 bool whorl__steal_something_there(struct whorl__loop *loop);
+
+/* alarm.c */
+
+/* What the monitor knows of a loop that sleeps over work; zeroed: nothing. */
+struct whorl__alarm {
+    uint64_t turns;   /* of the loop when it was seen first */
+    int64_t since_ns; /* and when that was; 0: it was not */
+};
+
+/* Looks whether a wake-up was lost; if so for long, counts it and wakes. True: it may be so. */
+bool whorl__alarm_look(struct whorl__loop *loop, struct whorl__alarm *alarm, int64_t now_ns);
 
 /* rescue.c */
 
