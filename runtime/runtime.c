@@ -288,12 +288,13 @@ static int create_runtime(const struct whorl_options *options, struct whorl__run
     whorl__overflow_install(running_fiber, fiber_name);
     error = create_parts(runtime);
     if (error != 0) {
-        goto destroy_topology;
+        goto uninstall;
     }
     *ret_runtime = runtime;
     return 0;
 
-destroy_topology:
+uninstall:
+    whorl__overflow_uninstall();
     whorl__topology_destroy(runtime->topology);
 free_runtime:
     whorl__os->free(runtime);
@@ -315,6 +316,7 @@ static void destroy_runtime(struct whorl__runtime *runtime)
     if (destroy_parts(runtime)) {
         whorl__os->free(runtime);
     }
+    whorl__overflow_uninstall();
     whorl__topology_destroy(topology);
 }
 

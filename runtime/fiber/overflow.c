@@ -2,10 +2,13 @@
  * overflow.c - from the fault in a guard to one line on stderr.
  *
  * Owns:       hooks, and the handlers that were there before ours.
- * Threads:    everything here is written before sigaction() makes the handler reachable, and never
- *             again; the handler runs on whichever thread faults.
+ * Threads:    what the handler reads is written before sigaction() makes it reachable, and not
+ *             again while it is; it runs on whichever thread faults.
  * Invariant:  the handler calls nothing but system calls, the two hooks and abort.
+ *             A handler that somebody put over ours is never replaced: it may call ours, and ours
+ *             must not lead back to it.
  * Not chosen: printf and its kind: the fault may have hit inside malloc or stdio.
+ *             Leaving the handlers in place for good: dlclose would unmap the code under them.
  *
  * sigaction, sigaltstack and mincore are not in the table of os.h: with good arguments, and these
  * are constants, they cannot fail.
@@ -16,6 +19,7 @@
 #include "fiber/fiber.h"
 #include "sys/os.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -27,11 +31,19 @@
 #define ALTSTACK_BYTES ((size_t)64 << 10)
 
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool installed; /* M(install_lock) */
+static unsigned users; /* M(install_lock): installs that were not undone */
 static struct whorl__fiber *(*hook_current)(void);
 static const char *(*hook_name)(const struct whorl__fiber *fiber);
-static struct sigaction old_segv;
-static struct sigaction old_bus;
+
+/* One signal's disposition. */
+struct fault {
+    int number;
+    bool taken;           /* M(install_lock): ours was put there, and not taken away by us */
+    struct sigaction old; /* what ours passes on to */
+};
+
+static struct fault segv = {.number = SIGSEGV};
+static struct fault bus = {.number = SIGBUS};
 
 /* One line, put together without allocation; what does not fit is cut off. */
 struct line {
@@ -117,7 +129,54 @@ static void handle(int number, siginfo_t *info, void *context)
         restore_default(SIGBUS);
         abort();
     }
-    pass_on(number == SIGSEGV ? &old_segv : &old_bus, number, info, context);
+    pass_on(number == SIGSEGV ? &segv.old : &bus.old, number, info, context);
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handle;
+}
+
+static bool is_function(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 ||
+           (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+static void take(struct fault *fault)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction now;
+    sigaction(fault->number, NULL, &now);
+    const bool may_call_ours = fault->taken && is_function(&now);
+    fault->taken = true;
+    if (is_ours(&now) || may_call_ours) {
+        return;
+    }
+    fault->old = now;
+    sigemptyset(&action.sa_mask);
+    sigaction(fault->number, &action, NULL);
+}
+
+/* Whoever holds the address of `handle` may call it at any time from now on. */
+static void stay_loaded(void)
+{
+    Dl_info info;
+    if (dladdr((void *)(uintptr_t)handle, &info) != 0 && info.dli_fname != NULL) {
+        (void)dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+}
+
+static void give_back(struct fault *fault)
+{
+    struct sigaction now;
+    sigaction(fault->number, NULL, &now);
+    if (is_ours(&now)) {
+        fault->taken = false;
+        sigaction(fault->number, &fault->old, NULL);
+    } else {
+        stay_loaded();
+    }
 }
 
 void whorl__overflow_install(struct whorl__fiber *(*current)(void),
@@ -125,17 +184,23 @@ void whorl__overflow_install(struct whorl__fiber *(*current)(void),
 {
     WHORL_ASSERT(current != NULL);
     WHORL_ASSERT(name != NULL);
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&install_lock);
-    if (!installed) {
-        installed = true;
+    if (users++ == 0) {
         hook_current = current;
         hook_name = name;
-        sigaction(SIGSEGV, NULL, &old_segv);
-        sigaction(SIGBUS, NULL, &old_bus);
-        sigaction(SIGSEGV, &action, NULL);
-        sigaction(SIGBUS, &action, NULL);
+        take(&segv);
+        take(&bus);
+    }
+    pthread_mutex_unlock(&install_lock);
+}
+
+void whorl__overflow_uninstall(void)
+{
+    pthread_mutex_lock(&install_lock);
+    WHORL_ASSERT(users > 0);
+    if (--users == 0) {
+        give_back(&segv);
+        give_back(&bus);
     }
     pthread_mutex_unlock(&install_lock);
 }

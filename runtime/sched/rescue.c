@@ -169,6 +169,7 @@ static void *monitor_main(void *arg)
     const int64_t period_ns =
         shortest(runtime->stealing ? runtime->stall_ns : WHORL_NEVER, runtime->report_ns) / 2;
     unsigned quiet_looks = 0;
+    pthread_setname_np(pthread_self(), "whorl-monitor");
     /* acquire, pairs the store that stops */
     while (whorl__load_acquire_u32(&runtime->monitor.state) != MONITOR_STOP) {
         const int64_t now_ns = whorl__os->now_ns();
