@@ -13,7 +13,10 @@
  *   - "waits" means that the task is parked and its loop runs others; every waiting call is a
  *     cancellation point and may then return -ECANCELED;
  *   - after a waiting call the task may continue on another thread: do not keep the address of a
- *     thread-local over it, and hold no pthread mutex across it.
+ *     thread-local over it, and hold no pthread mutex across it;
+ *   - a child made by fork has none of its parent's loops: there a call that would need one returns
+ *     -ECHILD (a bool: false) at once, what was done before stays readable, and whorl_run starts a
+ *     runtime of the child's own. A body must not return in a child: exit, or exec.
  */
 #ifndef WHORL_H
 #define WHORL_H

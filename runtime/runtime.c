@@ -12,6 +12,8 @@
  *           inside a wake-up are waited for; memory goes back. Tasks that somebody still holds a
  *           reference to keep their slots, and the last reference frees them.
  *
+ *   fork    a child has none of the threads: sys/fork.h. Its copy of a runtime is never touched.
+ *
  * Pairs:      E1  a task's end: loop->ended + 1 (release) - all_ended: reads ended (acquire), then
  *                 spawned. A task is counted as spawned before it can spawn or end, so equal sums
  *                 mean that none lives.
@@ -25,11 +27,14 @@
 #include "task/task.h"
 
 #include "fiber/overflow.h"
+#include "sched/culprit.h"
+#include "sys/fork.h"
 #include "sys/os.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #define STALL_DEFAULT_NS  (2 * WHORL_MILLISECOND)
 #define REPORT_DEFAULT_NS (100 * WHORL_MILLISECOND)
@@ -236,7 +241,44 @@ static int start_threads(struct whorl__runtime *runtime)
     return 0;
 }
 
+/* ---- fork ---- */
+
+/*
+ * In the child. Its one thread may be a copy of a loop's: then it is on a task's stack, bound to a
+ * core and named after the loop, none of which suits what it does next.
+ */
+static void come_to_child(struct whorl__worker *worker)
+{
+    const struct whorl__loop *const loop = (const struct whorl__loop *)worker;
+    whorl__overflow_forked();
+    whorl__culprit_forked();
+    if (loop == NULL) {
+        return;
+    }
+    prctl(PR_SET_NAME, program_invocation_short_name);
+    const int error = loop->runtime->pin ? whorl__topology_unbind(loop->runtime->topology) : 0;
+    (void)error; /* refused: it stays where it is */
+}
+
+static int watch_forks(void)
+{
+    const int error = whorl__fork_watch();
+    if (error == 0) {
+        whorl__fork_on_child(come_to_child);
+    }
+    return error;
+}
+
 /* ---- start ---- */
+
+static int look_at_machine(const struct whorl_options *options,
+                           struct whorl__topology **ret_topology)
+{
+    whorl__fork_hold();
+    const int error = whorl__topology_create(options->topology, ret_topology);
+    whorl__fork_release();
+    return error;
+}
 
 static int create_parts(struct whorl__runtime *runtime)
 {
@@ -280,7 +322,8 @@ static int create_runtime(const struct whorl_options *options, struct whorl__run
         return -ENOMEM;
     }
     memset(runtime, 0, sizeof *runtime);
-    int error = whorl__topology_create(options->topology, &runtime->topology);
+    runtime->generation = whorl__fork_generation;
+    int error = look_at_machine(options, &runtime->topology);
     if (error != 0) {
         goto free_runtime;
     }
@@ -411,7 +454,10 @@ int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
     if (whorl__loop_current() != NULL) {
         return -EBUSY;
     }
-    int error = create_runtime(chosen, &runtime);
+    int error = watch_forks();
+    if (error == 0) {
+        error = create_runtime(chosen, &runtime);
+    }
     if (error != 0) {
         return error;
     }
@@ -435,13 +481,13 @@ destroy:
 int whorl_loop_count(void)
 {
     const struct whorl_task *const task = whorl__task_current();
-    return task == NULL ? -EPERM : (int)task->runtime->loop_count;
+    return task == NULL ? whorl__error_outside() : (int)task->runtime->loop_count;
 }
 
 int whorl_loop_current(void)
 {
     const struct whorl_task *const task = whorl__task_current();
-    return task == NULL ? -EPERM : (int)task->loop->index;
+    return task == NULL ? whorl__error_outside() : (int)task->loop->index;
 }
 
 /* All fields of whorl_stats are counters of the same type, so a sum is a loop over them. */
@@ -458,7 +504,7 @@ int whorl_stats(int loop, struct whorl_stats *ret_stats)
 {
     const struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     struct whorl__runtime *const runtime = task->runtime;
     if (loop < -1 || loop >= (int)runtime->loop_count) {

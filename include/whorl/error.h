@@ -27,6 +27,7 @@ WHORL_BEGIN
     X(EBUSY, "somebody else uses it at this moment")                                               \
     X(EPIPE, "the other side has closed its end")                                                  \
     X(ESHUTDOWN, "it was shut down: a queue that takes no more, a runtime that ends")              \
+    X(ECHILD, "the runtime stayed behind in the parent, and this process is a child made by fork") \
     X(EALREADY, "it was done or begun before")                                                     \
     X(EINPROGRESS, "it was begun and is not finished")                                             \
     X(ECONNRESET, "the other side has dropped the connection")                                     \

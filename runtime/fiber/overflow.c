@@ -205,6 +205,14 @@ void whorl__overflow_uninstall(void)
     pthread_mutex_unlock(&install_lock);
 }
 
+/* Another thread may have been half-way through; take() looks what is there. */
+void whorl__overflow_forked(void)
+{
+    const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+    install_lock = unlocked;
+    users = 0;
+}
+
 int whorl__overflow_thread_start(void **ret_altstack)
 {
     stack_t old;

@@ -26,6 +26,9 @@ void whorl__overflow_install(struct whorl__fiber *(*current)(void),
                              const char *(*name)(const struct whorl__fiber *fiber));
 void whorl__overflow_uninstall(void);
 
+/* In the child of a fork: nobody else is there, and no runtime is. The handlers stay till later. */
+void whorl__overflow_forked(void);
+
 /* Gives the calling thread a signal stack; one that has its own keeps it, *ret_altstack is NULL. */
 WHORL_MUST_USE int whorl__overflow_thread_start(void **ret_altstack);
 void whorl__overflow_thread_stop(void *altstack);

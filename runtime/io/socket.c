@@ -135,7 +135,7 @@ static int listen_on(const struct address *address, int backlog, unsigned flags)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     const int fd = new_socket(address->any.sa_family);
     if (fd < 0) {
@@ -360,7 +360,7 @@ static int connect_to(const struct address *address, int64_t deadline_ns)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     int fd = new_socket(address->any.sa_family);
     if (fd < 0) {

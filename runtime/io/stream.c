@@ -271,7 +271,7 @@ static int drain(int fd, int64_t deadline_ns)
 int whorl_close_until(int fd, int64_t deadline_ns)
 {
     int error = whorl_shutdown(fd, SHUT_WR);
-    if (error == -EBADF || error == -EPERM) {
+    if (error == -EBADF || error == whorl__error_outside()) {
         return error;
     }
     error = error == 0 ? drain(fd, deadline_ns) : 0; /* not connected: nothing to wait for */
@@ -295,7 +295,7 @@ int whorl_fd_adopt(int fd)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     const int error = whorl__os->set_nonblocking(fd);
     return error != 0 ? error : whorl__call_adopt(task, fd, kind_of(fd));

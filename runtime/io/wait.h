@@ -18,12 +18,12 @@ struct whorl__call {
     struct whorl__record *record;
 };
 
-/* 0, -EPERM (not in a task), -EBADF. */
+/* 0, -EPERM or -ECHILD (not in a task), -EBADF. */
 WHORL_MUST_USE static inline int whorl__call_begin(struct whorl__call *call, int fd)
 {
     call->task = whorl__task_current();
     if (WHORL_UNLIKELY(call->task == NULL)) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     call->record = whorl__record_find(&call->task->runtime->records, fd);
     return call->record == NULL ? -EBADF : whorl__record_enter(call->record);

@@ -245,6 +245,20 @@ static bool still_there(const struct whorl__loop *loop, uint64_t runs)
     return whorl__load_relaxed_u64(&loop->stats.runs) == runs; /* relaxed: a sample */
 }
 
+/* What the signal did before, the thread that stayed behind knows: nothing, or signal_is_free would
+ * have refused; and nothing is what the default does, too. */
+void whorl__culprit_forked(void)
+{
+    const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+    const struct sigaction nothing = {.sa_handler = SIG_DFL};
+    struct sigaction now;
+    exchange_lock = unlocked;
+    whorl__store_release_u32(&exchange.state, NOBODY_ASKS); /* no thread is here to pair with */
+    if (sigaction(SIGURG, NULL, &now) == 0 && now.sa_handler == answer) {
+        sigaction(SIGURG, &nothing, NULL);
+    }
+}
+
 void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns)
 {
     struct whorl_task *const task = whorl__load_acquire_ptr(&loop->current); /* pairs enter_task */

@@ -26,4 +26,7 @@ void whorl__culprit_prepare(void);
 void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
                            int64_t cpu_ns);
 
+/* In the child of a fork: a report that another thread was making is not there any more. */
+void whorl__culprit_forked(void);
+
 #endif

@@ -15,6 +15,7 @@
 #define WHORL_SCHED_SCHED_H
 
 #include "loop/loop.h"
+#include "sys/fork.h"
 #include "sys/topology.h"
 
 /* idle.c */
@@ -40,6 +41,7 @@ struct whorl__monitor {
 };
 
 struct whorl__runtime {
+    uint32_t generation;        /* C: of the process it was started in; sys/fork.h */
     unsigned loop_count;        /* C */
     struct whorl__loop **loops; /* C */
     bool stealing;              /* C: tasks migrate; else each loop is strict */

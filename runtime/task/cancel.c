@@ -34,6 +34,8 @@
 
 #include "task/future.h"
 
+#include <errno.h>
+
 /* ---- under the task's lock ---- */
 
 static struct whorl__scope *find_scope_locked(struct whorl_task *task, uint64_t serial)
@@ -381,11 +383,14 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
 
 bool whorl_cancel(struct whorl_task *task, const char *message)
 {
-    return whorl__cancel_request(task, message);
+    return !whorl__task_is_inherited(task) && whorl__cancel_request(task, message);
 }
 
 int whorl_task_cancelling(struct whorl_task *task)
 {
+    if (whorl__task_is_inherited(task)) {
+        return -ECHILD;
+    }
     whorl__spin_lock(&task->lock);
     const int requests = task->requests;
     whorl__spin_unlock(&task->lock);
@@ -394,6 +399,9 @@ int whorl_task_cancelling(struct whorl_task *task)
 
 int whorl_uncancel(struct whorl_task *task)
 {
+    if (whorl__task_is_inherited(task)) {
+        return -ECHILD;
+    }
     whorl__spin_lock(&task->lock);
     if (task->requests > 0 && --task->requests == 0) {
         withdraw_locked(task);

@@ -73,6 +73,9 @@ static void unlock(struct whorl_future *future, uint32_t word)
 /* False: the future is done. */
 static bool add_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
 {
+    if (whorl__future_is_inherited(future)) {
+        return false; /* who asks has seen that it is done */
+    }
     const uint32_t word = lock(future);
     if (word & DONE) {
         unlock(future, word);
@@ -293,6 +296,9 @@ static int wait_for_future(struct whorl_future *future, bool awaits, int64_t dea
     if (whorl__future_is_done(future)) {
         return take_done(future, awaits, ret_value);
     }
+    if (whorl__future_is_inherited(future)) {
+        return -ECHILD;
+    }
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
         return whorl__loop_current() != NULL ? -EPERM
@@ -317,14 +323,25 @@ void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kin
     future->kind = kind;
 }
 
+bool whorl__future_is_inherited_slow(const struct whorl_future *future)
+{
+    const uint32_t generation =
+        future->kind == WHORL__FUTURE_TASK
+            ? whorl_container_of(future, const struct whorl_task, future)->runtime->generation
+            : whorl_container_of(future, const struct whorl__free_future, future)->generation;
+    return whorl__fork_inherited(generation);
+}
+
 int whorl_future_new(struct whorl_future **ret_future)
 {
-    struct whorl_future *const future = whorl__os->alloc(sizeof *future);
-    if (future == NULL) {
+    struct whorl__free_future *const plain = whorl__os->alloc(sizeof *plain);
+    if (plain == NULL || whorl__fork_watch() != 0) {
+        whorl__os->free(plain);
         return -ENOMEM;
     }
-    whorl__future_init(future, WHORL__FUTURE_PLAIN, 1);
-    *ret_future = future;
+    whorl__future_init(&plain->future, WHORL__FUTURE_PLAIN, 1);
+    plain->generation = whorl__fork_generation;
+    *ret_future = &plain->future;
     return 0;
 }
 
@@ -336,7 +353,7 @@ struct whorl_future *whorl_future_ref(struct whorl_future *future)
 
 void whorl_future_unref(struct whorl_future *future)
 {
-    if (future == NULL) {
+    if (future == NULL || whorl__future_is_inherited(future)) {
         return;
     }
     if (future->kind == WHORL__FUTURE_TASK) {
@@ -349,7 +366,7 @@ void whorl_future_unref(struct whorl_future *future)
     if (future->kind == WHORL__FUTURE_GATHER) {
         whorl__gather_free(future);
     } else {
-        whorl__os->free(future);
+        whorl__os->free(whorl_container_of(future, struct whorl__free_future, future));
     }
 }
 
@@ -357,6 +374,9 @@ static int complete_plain(struct whorl_future *future, const struct whorl__outco
 {
     if (future->kind != WHORL__FUTURE_PLAIN) {
         return -EPERM;
+    }
+    if (whorl__future_is_inherited(future)) {
+        return -ECHILD;
     }
     return whorl__future_complete(future, outcome) ? 0 : -EALREADY;
 }
@@ -383,6 +403,9 @@ bool whorl__future_cancel_plain(struct whorl_future *future, const char *message
 
 bool whorl_future_cancel(struct whorl_future *future, const char *message)
 {
+    if (whorl__future_is_inherited(future)) {
+        return false;
+    }
     return future->kind == WHORL__FUTURE_TASK
                ? whorl__cancel_request(whorl__task_of_future(future), message)
                : whorl__future_cancel_plain(future, message);
@@ -400,7 +423,10 @@ int whorl_future_join(struct whorl_future *future, int64_t deadline_ns, void **r
 
 int whorl_future_result(struct whorl_future *future, void **ret_value)
 {
-    return whorl__future_is_done(future) ? take_result(future, ret_value) : -EAGAIN;
+    if (whorl__future_is_done(future)) {
+        return take_result(future, ret_value);
+    }
+    return whorl__future_is_inherited(future) ? -ECHILD : -EAGAIN;
 }
 
 bool whorl_future_done(struct whorl_future *future)

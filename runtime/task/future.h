@@ -5,6 +5,7 @@
 #define WHORL_TASK_FUTURE_H
 
 #include "state/task.h"
+#include "sys/fork.h"
 
 /* How a future ends. */
 struct whorl__outcome {
@@ -13,6 +14,28 @@ struct whorl__outcome {
     bool cancelled;
     const char *message;
 };
+
+/* A future that is no task: a plain one, or the head of a gather. */
+struct whorl__free_future {
+    struct whorl_future future; /* first: it is a future */
+    uint32_t generation;        /* C: sys/fork.h */
+};
+
+/*
+ * Whether it was made before the fork that made this process. Such a future can be read once it is
+ * done; nothing else may touch it, for its lock may be held by a thread that is not here.
+ */
+bool whorl__future_is_inherited_slow(const struct whorl_future *future);
+
+static inline bool whorl__future_is_inherited(const struct whorl_future *future)
+{
+    return WHORL_UNLIKELY(whorl__fork_generation != 0) && whorl__future_is_inherited_slow(future);
+}
+
+static inline bool whorl__task_is_inherited(const struct whorl_task *task)
+{
+    return whorl__future_is_inherited(&task->future);
+}
 
 /* Memory that is not shared yet becomes a pending future. */
 void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,

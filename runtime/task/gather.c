@@ -31,7 +31,7 @@ struct child {
 };
 
 struct gather {
-    struct whorl_future future; /* first: a gather is a future */
+    struct whorl__free_future head; /* first: a gather is a future */
     size_t count;               /* C */
     unsigned flags;             /* C */
     uint32_t pending;           /* A: G1 */
@@ -44,7 +44,7 @@ struct gather {
 static struct gather *gather_of(struct whorl_future *future)
 {
     WHORL_ASSERT(future->kind == WHORL__FUTURE_GATHER);
-    return whorl_container_of(future, struct gather, future);
+    return whorl_container_of(future, struct gather, head.future);
 }
 
 /* A failure that could not end the gather, since a cancel was asking its children just then. */
@@ -76,7 +76,7 @@ static void end(struct gather *gather)
     } else if (failed != NULL) {
         outcome = (struct whorl__outcome){.error = failed->error, .message = failed->message};
     }
-    (void)whorl__future_complete(&gather->future, &outcome);
+    (void)whorl__future_complete(&gather->head.future, &outcome);
 }
 
 /* A child is done: takes down its result; the first failure ends a gather that wants no list. */
@@ -90,12 +90,12 @@ static void report(struct child *child)
     if (future->error != 0 && !wants_list(gather) &&
         whorl__load_acquire_u32(&gather->cancels) == 0) { /* acquire, pairs G2; else end() tells */
         (void)whorl__future_complete(
-            &gather->future,
+            &gather->head.future,
             &(struct whorl__outcome){.error = future->error, .message = future->message});
     }
     if (whorl__add_u32(&gather->pending, (uint32_t)-1) == 1) { /* pairs G1 */
         end(gather);
-        whorl_future_unref(&gather->future);
+        whorl_future_unref(&gather->head.future);
     }
 }
 
@@ -116,7 +116,8 @@ static struct gather *allocate(size_t count, unsigned flags)
         return NULL;
     }
     memset(gather, 0, head);
-    whorl__future_init(&gather->future, WHORL__FUTURE_GATHER, 2);
+    whorl__future_init(&gather->head.future, WHORL__FUTURE_GATHER, 2);
+    gather->head.generation = whorl__fork_generation;
     gather->count = count;
     gather->flags = flags;
     gather->pending = (uint32_t)count + 1;
@@ -131,6 +132,9 @@ int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsign
         if (futures[i] == NULL) {
             return -EINVAL;
         }
+        if (whorl__future_is_inherited(futures[i]) && !whorl__future_is_done(futures[i])) {
+            return -ECHILD;
+        }
     }
     struct gather *const gather = allocate(count, flags);
     if (gather == NULL) {
@@ -141,7 +145,7 @@ int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsign
         gather->children[i].future = whorl_future_ref(futures[i]);
         gather->children[i].waiter.callback = child_done;
     }
-    *ret_gather = &gather->future;
+    *ret_gather = &gather->head.future;
     for (size_t i = 0; i < count; i++) {
         if (!whorl__future_call_when_done(futures[i], &gather->children[i].waiter)) {
             report(&gather->children[i]);
@@ -149,7 +153,7 @@ int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsign
     }
     if (whorl__add_u32(&gather->pending, (uint32_t)-1) == 1) { /* set up, and all were done; G1 */
         end(gather);
-        whorl_future_unref(&gather->future);
+        whorl_future_unref(&gather->head.future);
     }
     return 0;
 }
@@ -165,7 +169,7 @@ static bool leads_through(const struct whorl__cancel_path *path, const struct wh
 static bool ask_children(struct gather *gather, const char *message,
                          const struct whorl__cancel_path *path)
 {
-    const struct whorl__cancel_path longer = {.gather = &gather->future, .outer = path};
+    const struct whorl__cancel_path longer = {.gather = &gather->head.future, .outer = path};
     bool any = false;
     for (size_t i = 0; i < gather->count; i++) {
         any |= whorl__cancel_child(gather->children[i].future, message, &longer);

@@ -75,7 +75,7 @@ int whorl_yield(void)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     whorl__give_way(task);
     return whorl__cancel_take(task) ? -ECANCELED : 0;
@@ -105,7 +105,7 @@ int whorl_sleep_until(int64_t deadline_ns)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     if (deadline_ns <= whorl_now()) {
         return whorl_yield();

@@ -146,7 +146,7 @@ int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
 {
     struct whorl__loop *const here = whorl__loop_current();
     if (here == NULL || here->current == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     return spawn_in(here->runtime, here, body, arg, attr, ret_task);
 }
@@ -157,6 +157,9 @@ int whorl_spawn_remote(struct whorl_task *near, whorl_body *body, void *arg,
     struct whorl__loop *const here = whorl__loop_current();
     if (near == NULL) {
         return -EINVAL;
+    }
+    if (whorl__task_is_inherited(near)) {
+        return -ECHILD;
     }
     struct whorl__runtime *const runtime = near->runtime;
     if (here != NULL && here->runtime == runtime) {
@@ -207,6 +210,8 @@ static void run_body(struct whorl_task *task)
 {
     const bool cancelled_before_start = whorl__cancel_take(task);
     const int error = cancelled_before_start ? -ECANCELED : task->body(task->arg);
+    WHORL_CHECK(!whorl__task_is_inherited(task),
+                "a body has returned in a child of fork, where its loop is not: exit, or exec");
     WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout still open");
     finish(task, error);
 }
@@ -233,7 +238,7 @@ int whorl_return(void *value)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     task->future.value = value; /* nobody looks before the task is done */
     return 0;
@@ -272,6 +277,9 @@ const char *whorl_cancel_message(void)
 
 const char *whorl_task_name(struct whorl_task *task)
 {
+    if (whorl__task_is_inherited(task)) {
+        return task->name; /* as the fork found it; empty unless somebody named it or had asked */
+    }
     char name[WHORL_TASK_NAME_MAX + 1];
     whorl__task_copy_name(task, name, sizeof name);
     whorl__spin_lock(&task->lock);
@@ -285,6 +293,9 @@ const char *whorl_task_name(struct whorl_task *task)
 
 void whorl_task_set_name(struct whorl_task *task, const char *name)
 {
+    if (whorl__task_is_inherited(task)) {
+        return;
+    }
     set_name(task, name);
 }
 
@@ -296,7 +307,7 @@ struct whorl_task *whorl_task_ref(struct whorl_task *task)
 
 void whorl_task_unref(struct whorl_task *task)
 {
-    if (task != NULL) {
+    if (task != NULL && !whorl__task_is_inherited(task)) {
         whorl__sched_drop(task);
     }
 }

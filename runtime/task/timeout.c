@@ -60,7 +60,7 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     struct whorl__scope *const scope = scope_of(timeout);
     *scope = (struct whorl__scope){
@@ -78,6 +78,9 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
 int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
 {
     struct whorl__scope *const scope = scope_of(timeout);
+    if (whorl__task_is_inherited(scope->task)) {
+        return -ECHILD;
+    }
     disarm(scope);
     const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope);
     return by_deadline && error == -ECANCELED ? -ETIMEDOUT : error;
@@ -86,6 +89,9 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
 int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
     struct whorl__scope *const scope = scope_of(timeout);
+    if (whorl__task_is_inherited(scope->task)) {
+        return -ECHILD;
+    }
     whorl__spin_lock(&scope->task->lock);
     const bool late = scope->state != WHORL__SCOPE_QUIET;
     whorl__spin_unlock(&scope->task->lock);
@@ -110,6 +116,9 @@ int64_t whorl_timeout_when(const struct whorl_timeout *timeout)
 bool whorl_timeout_expired(const struct whorl_timeout *timeout)
 {
     struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
+    if (whorl__task_is_inherited(scope->task)) {
+        return whorl__scope_expired(scope);
+    }
     whorl__spin_lock(&scope->task->lock);
     const bool expired = whorl__scope_expired(scope);
     whorl__spin_unlock(&scope->task->lock);
@@ -119,7 +128,7 @@ bool whorl_timeout_expired(const struct whorl_timeout *timeout)
 int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns, void **ret_value)
 {
     if (whorl__task_current() == NULL) {
-        return -EPERM;
+        return whorl__error_outside();
     }
     struct whorl_timeout timeout;
     const int64_t deadline_ns = timeout_ns == WHORL_NEVER ? WHORL_NEVER : whorl_after(timeout_ns);

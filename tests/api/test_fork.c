@@ -1,0 +1,660 @@
+/*
+ * test_fork.c - a child of fork is refused what its parent's runtime would have to do, never hangs,
+ * and can run a runtime of its own.
+ *
+ * Children are made by a task and by a plain thread, at the worst moment there is: every lock that
+ * a call could want is held, as if by a thread that did not come along. A child checks by itself,
+ * says on stderr what was wrong, and its exit code counts that. An alarm ends one that hangs.
+ */
+#include "support/play.h"
+
+#include "sched/sched.h"
+#include "task/future.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A sanitizer would rather end the child than let it start threads. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
+#define HANG_S 60
+
+/* ---- in a child ---- */
+
+static int wrong; /* in a child: how many answers were not as they should be */
+
+static void expect_at(int line, const char *call, long got, long wanted)
+{
+    if (got != wanted) {
+        fprintf(stderr, "in the child, line %d: %s is %ld, not %ld\n", line, call, got, wanted);
+        wrong++;
+    }
+}
+
+#define EXPECT(call, wanted) expect_at(__LINE__, #call, (long)(call), (long)(wanted))
+#define REFUSED(call)        EXPECT(call, -ECHILD)
+
+/* ---- making one ---- */
+
+struct child {
+    void (*body)(void *arg);
+    void *arg;
+    bool exits; /* by exit(3), with all that runs then */
+};
+
+static _Noreturn void be_child(const struct child *child)
+{
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    alarm(HANG_S);
+    child->body(child->arg);
+    if (child->exits) {
+        exit(wrong);
+    }
+    _exit(wrong);
+}
+
+static int end_of(pid_t child)
+{
+    int status = -1;
+    pid_t ended;
+    do {
+        ended = waitpid(child, &status, 0);
+    } while (ended < 0 && errno == EINTR);
+    return ended == child ? status : -1;
+}
+
+/* The child's status as waitpid gives it: 0 if all was as it should be. From anywhere. */
+static int run_child(const struct child *child)
+{
+    const pid_t pid = fork();
+    if (pid == 0) {
+        be_child(child);
+    }
+    return pid < 0 ? -1 : end_of(pid);
+}
+
+/* ---- what a child inherits ---- */
+
+static int ends[2]; /* a pipe that nobody of whorl's knows */
+
+struct estate {
+    struct whorl_task *sleeper;  /* parked; its locks are held */
+    struct whorl_task *unnamed;  /* as the sleeper */
+    struct whorl_task *finished; /* done, 0, value &ends */
+    struct whorl_future *pending;
+    struct whorl_future *gather; /* of pending */
+    struct whorl_future *done;   /* value &wrong */
+    struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
+    int listener;
+    void (*after)(struct estate *estate); /* in the child, when all was refused */
+    bool exits;
+    int status; /* of the child */
+};
+
+static void take_locks(const struct estate *estate)
+{
+    struct whorl__runtime *const runtime = estate->sleeper->runtime;
+    whorl__spin_lock(&estate->sleeper->lock);
+    whorl__spin_lock(&estate->unnamed->lock);
+    whorl__spin_lock(&runtime->slots.lock);
+    whorl__spin_lock(&runtime->shared.lock);
+    whorl__spin_lock(&runtime->idle.lock);
+    whorl__spin_lock(&runtime->records.lock);
+    (void)whorl__or_u32(&estate->sleeper->future.word, WHORL__FUTURE_LOCKED);
+    (void)whorl__or_u32(&estate->pending->word, WHORL__FUTURE_LOCKED);
+    (void)whorl__or_u32(&estate->done->word, WHORL__FUTURE_LOCKED);
+    (void)whorl__or_u32(&estate->gather->word, WHORL__FUTURE_LOCKED);
+}
+
+static void unlock_future(struct whorl_future *future)
+{
+    const uint32_t word = whorl__load_relaxed_u32(&future->word); /* relaxed: locked by us */
+    whorl__store_release_u32(&future->word, word & ~WHORL__FUTURE_LOCKED); /* pairs its lock */
+}
+
+static void give_locks(const struct estate *estate)
+{
+    struct whorl__runtime *const runtime = estate->sleeper->runtime;
+    unlock_future(estate->gather);
+    unlock_future(estate->done);
+    unlock_future(estate->pending);
+    unlock_future(&estate->sleeper->future);
+    whorl__spin_unlock(&runtime->records.lock);
+    whorl__spin_unlock(&runtime->idle.lock);
+    whorl__spin_unlock(&runtime->shared.lock);
+    whorl__spin_unlock(&runtime->slots.lock);
+    whorl__spin_unlock(&estate->unnamed->lock);
+    whorl__spin_unlock(&estate->sleeper->lock);
+}
+
+/* ---- what is refused ---- */
+
+static int never_run(void *arg)
+{
+    (void)arg;
+    wrong++;
+    return 0;
+}
+
+static void check_calls_of_a_task(void)
+{
+    struct whorl_timeout timeout;
+    struct whorl_stats stats;
+    struct whorl_task *task = NULL;
+    REFUSED(whorl_spawn(never_run, NULL, NULL, &task));
+    EXPECT(task == NULL, true);
+    REFUSED(whorl_yield());
+    REFUSED(whorl_sleep(0));
+    REFUSED(whorl_sleep(WHORL_SECOND));
+    REFUSED(whorl_sleep_until(WHORL_NEVER));
+    REFUSED(whorl_return(NULL));
+    REFUSED(whorl_timeout_enter(&timeout, whorl_after(0)));
+    REFUSED(whorl_loop_count());
+    REFUSED(whorl_loop_current());
+    REFUSED(whorl_stats(-1, &stats));
+    EXPECT(whorl_task_current() == NULL, true);
+    EXPECT(whorl_cancel_message() == NULL, true);
+}
+
+static void check_calls_on_descriptors(int listener)
+{
+    char byte = 'x';
+    const struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    REFUSED(whorl_tcp_listen("127.0.0.1", 0, 0, 0));
+    REFUSED(whorl_unix_listen("@whorl-test-fork", 0));
+    REFUSED(whorl_tcp_connect("127.0.0.1", 1));
+    REFUSED(whorl_tcp_connect_until("127.0.0.1", 1, WHORL_NEVER));
+    REFUSED(whorl_unix_connect("@whorl-test-fork"));
+    REFUSED(whorl_unix_connect_until("@whorl-test-fork", WHORL_NEVER));
+    REFUSED(whorl_socket_port(listener));
+    REFUSED(whorl_accept(listener));
+    REFUSED(whorl_accept_until(listener, WHORL_NEVER));
+    REFUSED(whorl_read(ends[0], &byte, 1));
+    REFUSED(whorl_read_until(ends[0], &byte, 1, WHORL_NEVER));
+    REFUSED(whorl_write(ends[1], &byte, 1));
+    REFUSED(whorl_write_until(ends[1], &byte, 1, WHORL_NEVER));
+    REFUSED(whorl_writev(ends[1], &part, 1));
+    REFUSED(whorl_writev_until(ends[1], &part, 1, WHORL_NEVER));
+    REFUSED(whorl_shutdown(listener, SHUT_WR));
+    REFUSED(whorl_shutdown_until(listener, SHUT_WR, WHORL_NEVER));
+    REFUSED(whorl_close(listener));
+    REFUSED(whorl_close_until(listener, WHORL_NEVER));
+    REFUSED(whorl_fd_adopt(ends[0]));
+    REFUSED(whorl_fd_wait(ends[0], POLLIN));
+    REFUSED(whorl_fd_wait_until(ends[0], POLLIN, WHORL_NEVER));
+    REFUSED(whorl_fd_loop(listener));
+    EXPECT(fcntl(listener, F_GETFD) >= 0, true);
+}
+
+static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
+{
+    void *value = NULL;
+    REFUSED(whorl_spawn_remote(sleeper, never_run, NULL, NULL, NULL));
+    REFUSED(whorl_await(sleeper, &value));
+    REFUSED(whorl_join(sleeper, WHORL_NEVER, &value));
+    REFUSED(whorl_wait_for(sleeper, WHORL_SECOND, &value));
+    REFUSED(whorl_task_result(sleeper, &value));
+    REFUSED(whorl_task_cancelling(sleeper));
+    REFUSED(whorl_uncancel(sleeper));
+    REFUSED(whorl_gather(&sleeper, 1, 0, NULL));
+    EXPECT(whorl_cancel(sleeper, "no"), false);
+    EXPECT(whorl_task_done(sleeper), false);
+    EXPECT(whorl_task_cancelled(sleeper), false);
+    EXPECT(value == NULL, true);
+    whorl_task_set_name(sleeper, "renamed");
+    EXPECT(strcmp(whorl_task_name(sleeper), "sleeper"), 0);
+    EXPECT(whorl_task_ref(sleeper) == sleeper, true);
+    EXPECT(whorl_task_future(sleeper) != NULL, true);
+    whorl_task_unref(sleeper);
+    whorl_task_unref(sleeper);
+    EXPECT(whorl_task_done(finished), true);
+    EXPECT(whorl_await(finished, &value), 0);
+    EXPECT(value == &ends, true);
+    EXPECT(whorl_join(finished, 0, NULL), 0);
+    EXPECT(whorl_task_result(finished, NULL), 0);
+    EXPECT(whorl_gather(&finished, 1, 0, NULL), 0);
+    whorl_task_unref(finished);
+}
+
+static void check_futures(const struct estate *estate)
+{
+    struct whorl_future *const inherited[] = {estate->pending, estate->gather};
+    struct whorl_future *gather = NULL;
+    void *value = NULL;
+    for (int i = 0; i < 2; i++) {
+        REFUSED(whorl_future_await(inherited[i], &value));
+        REFUSED(whorl_future_join(inherited[i], whorl_after(0), &value));
+        REFUSED(whorl_future_wait_for(inherited[i], WHORL_SECOND, &value));
+        REFUSED(whorl_future_result(inherited[i], &value));
+        REFUSED(whorl_gather_start(&inherited[i], 1, 0, &gather));
+        EXPECT(whorl_future_cancel(inherited[i], NULL), false);
+        EXPECT(whorl_future_done(inherited[i]), false);
+        EXPECT(whorl_future_cancelled(inherited[i]), false);
+        EXPECT(whorl_future_cancel_message(inherited[i]) == NULL, true);
+        EXPECT(whorl_future_ref(inherited[i]) == inherited[i], true);
+        whorl_future_unref(inherited[i]);
+        whorl_future_unref(inherited[i]);
+    }
+    REFUSED(whorl_future_set_result(estate->pending, NULL));
+    REFUSED(whorl_future_set_error(estate->pending, -EIO));
+    EXPECT(whorl_future_set_result(estate->gather, NULL), -EPERM);
+    EXPECT(value == NULL && gather == NULL, true);
+    EXPECT(whorl_future_done(estate->done), true);
+    EXPECT(whorl_future_await(estate->done, &value), 0);
+    EXPECT(value == &wrong, true);
+    EXPECT(whorl_future_result(estate->done, NULL), 0);
+    EXPECT(whorl_gather_start(&estate->done, 1, 0, &gather), 0);
+    EXPECT(whorl_future_await(gather, NULL), 0);
+    whorl_future_unref(gather);
+    whorl_future_unref(estate->done);
+}
+
+static void check_open_timeout(struct whorl_timeout *timeout)
+{
+    EXPECT(whorl_timeout_when(timeout), WHORL_NEVER);
+    EXPECT(whorl_timeout_expired(timeout), false);
+    REFUSED(whorl_timeout_reschedule(timeout, whorl_after(0)));
+    REFUSED(whorl_timeout_exit(timeout, 0));
+}
+
+/* What needs no runtime works. */
+static void check_the_rest(void)
+{
+    struct whorl_future *future = NULL;
+    EXPECT(strcmp(whorl_error_name(-ECHILD), "ECHILD"), 0);
+    EXPECT(strlen(whorl_error_text(-ECHILD)) > 0, true);
+    EXPECT(whorl_now() > 0 && whorl_after(1) > 0, true);
+    EXPECT(whorl_future_new(&future), 0);
+    EXPECT(whorl_future_join(future, whorl_after(0), NULL), -ETIMEDOUT);
+    EXPECT(whorl_future_set_result(future, NULL), 0);
+    EXPECT(whorl_future_await(future, NULL), 0);
+    whorl_future_unref(future);
+}
+
+static void check_all(void *arg)
+{
+    struct estate *const estate = arg;
+    check_calls_of_a_task();
+    check_calls_on_descriptors(estate->listener);
+    check_tasks(estate->sleeper, estate->finished);
+    check_futures(estate);
+    if (estate->open != NULL) {
+        check_open_timeout(estate->open);
+    }
+    EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
+    check_the_rest();
+    if (estate->after != NULL) {
+        estate->after(estate);
+    }
+}
+
+/* ---- the parent ---- */
+
+static int sleep_for_ever(void *arg)
+{
+    (void)arg;
+    return whorl_sleep_until(WHORL_NEVER);
+}
+
+static int end_with_value(void *arg)
+{
+    return whorl_return(arg);
+}
+
+/* From a task or a thread, which plays all that did not come along with its locks held. */
+static void fork_in(struct estate *estate)
+{
+    take_locks(estate);
+    estate->status = run_child(
+        &(struct child){.body = check_all, .arg = estate, .exits = estate->exits});
+    give_locks(estate);
+}
+
+static void *fork_in_thread(void *arg)
+{
+    fork_in(arg);
+    return NULL;
+}
+
+static int make_estate(struct estate *estate)
+{
+    const struct whorl_attr named = {.name = "sleeper"};
+    must(whorl_spawn(sleep_for_ever, NULL, &named, &estate->sleeper));
+    estate->unnamed = start(sleep_for_ever, NULL);
+    estate->finished = start(end_with_value, &ends);
+    must(whorl_await(estate->finished, NULL));
+    estate->pending = new_future();
+    estate->done = new_future();
+    must(whorl_future_set_result(estate->done, &wrong));
+    must(whorl_gather_start(&estate->pending, 1, 0, &estate->gather));
+    estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
+    return estate->listener < 0 ? estate->listener : whorl_sleep(WHORL_MILLISECOND);
+}
+
+/* All that the child was refused still works here. */
+static int use_estate_up(struct estate *estate)
+{
+    void *value;
+    must(whorl_future_set_result(estate->pending, &ends));
+    must(whorl_future_await(estate->gather, &value));
+    const int port = whorl_socket_port(estate->listener);
+    const int fd = whorl_tcp_connect("127.0.0.1", port);
+    const int peer = whorl_accept(estate->listener);
+    char byte = 'x';
+    const bool talks = whorl_write(fd, &byte, 1) == 1 && whorl_read(peer, &byte, 1) == 1;
+    (void)whorl_close(fd);
+    (void)whorl_close(peer);
+    (void)whorl_close(estate->listener);
+    const bool asked = whorl_cancel(estate->sleeper, NULL) && whorl_cancel(estate->unnamed, NULL);
+    const bool ended = finish(estate->sleeper) == -ECANCELED &&
+                       finish(estate->unnamed) == -ECANCELED && finish(estate->finished) == 0;
+    whorl_future_unref(estate->gather);
+    whorl_future_unref(estate->pending);
+    whorl_future_unref(estate->done);
+    return talks && asked && ended ? 0 : -EPROTO;
+}
+
+static int fork_from_task(void *arg)
+{
+    struct estate *const estate = arg;
+    struct whorl_timeout timeout;
+    must(make_estate(estate));
+    must(whorl_timeout_enter(&timeout, WHORL_NEVER));
+    estate->open = &timeout;
+    fork_in(estate);
+    must(whorl_timeout_exit(&timeout, 0));
+    return use_estate_up(estate);
+}
+
+static int fork_from_thread(void *arg)
+{
+    struct estate *const estate = arg;
+    pthread_t thread;
+    must(make_estate(estate));
+    must(pthread_create(&thread, NULL, fork_in_thread, estate));
+    must(pthread_join(thread, NULL));
+    return use_estate_up(estate);
+}
+
+static void assert_fork_is_survived(int loops, whorl_body *body, struct estate estate)
+{
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(play(loops, body, &estate), 0);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(estate.status, 0);
+}
+
+static void test_child_of_a_task_is_refused_everything_at_once(void **state)
+{
+    /* -ECHILD from each call that the parent's runtime would have to answer, with its locks held */
+    (void)state;
+    assert_fork_is_survived(1, fork_from_task, (struct estate){0});
+    assert_fork_is_survived(2, fork_from_task, (struct estate){0});
+}
+
+static void test_child_of_a_thread_is_refused_everything_at_once(void **state)
+{
+    /* The same for a thread that the program made, while the runtime runs elsewhere. */
+    (void)state;
+    assert_fork_is_survived(1, fork_from_thread, (struct estate){0});
+    assert_fork_is_survived(2, fork_from_thread, (struct estate){0});
+}
+
+/* ---- a runtime of its own ---- */
+
+static int read_one(void *arg)
+{
+    char byte;
+    return whorl_read(*(int *)arg, &byte, 1) == 1 ? 0 : -EPROTO;
+}
+
+/* Tasks, timers and sockets; what is inherited stays refused, what it adopts is its own. */
+static int live(void *arg)
+{
+    struct estate *const estate = arg;
+    const struct whorl_attr elsewhere = {.pin = WHORL_PIN(1)};
+    struct whorl_task *reader;
+    EXPECT(whorl_loop_count(), 2);
+    EXPECT(whorl_sleep(WHORL_MILLISECOND), 0);
+    int listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
+    const int fd = whorl_tcp_connect("127.0.0.1", whorl_socket_port(listener));
+    int peer = whorl_accept(listener);
+    EXPECT(listener >= 0 && fd >= 0 && peer >= 0, true);
+    EXPECT(whorl_spawn(read_one, &peer, &elsewhere, &reader), 0);
+    EXPECT(whorl_write(fd, "x", 1), 1);
+    EXPECT(finish(reader), 0);
+    EXPECT(whorl_close(fd) + whorl_close(peer) + whorl_close(listener), 0);
+    REFUSED(whorl_await(estate->sleeper, NULL));
+    REFUSED(whorl_future_await(estate->pending, NULL));
+    REFUSED(whorl_spawn_remote(estate->sleeper, never_run, NULL, NULL, NULL));
+    EXPECT(whorl_future_await(estate->done, NULL), 0);
+    EXPECT(whorl_accept(estate->listener), -EBADF);
+    EXPECT(whorl_run(never_run, NULL, NULL), -EBUSY);
+    return -ENOTTY;
+}
+
+static void run_own(struct estate *estate)
+{
+    const struct whorl_options options = {.loops = 2, .no_pin = 1};
+    EXPECT(whorl_run(live, estate, &options), -ENOTTY);
+    EXPECT(whorl_run(live, estate, &options), -ENOTTY);
+    REFUSED(whorl_yield());
+}
+
+static void test_child_runs_a_runtime_of_its_own(void **state)
+{
+    /* Twice in a row, with loops, timers, sockets; by a child of a task, and of a thread. */
+    (void)state;
+    assert_fork_is_survived(2, fork_from_task, (struct estate){.after = run_own});
+    assert_fork_is_survived(2, fork_from_thread, (struct estate){.after = run_own});
+}
+
+static void test_child_exits_in_the_ordinary_way(void **state)
+{
+    /* exit(3) from the stack of a task that is not there any more: atexit, stdio and all. */
+    (void)state;
+#if defined(WHORL_ASAN)
+    skip(); /* its leak check knows no stack of a thread that did not come along */
+#endif
+    assert_fork_is_survived(2, fork_from_task, (struct estate){.exits = true});
+    assert_fork_is_survived(2, fork_from_thread, (struct estate){.exits = true, .after = run_own});
+}
+
+/* ---- what the forking thread was ---- */
+
+struct before {
+    cpu_set_t affinity;
+    int loops;
+    int status;
+};
+
+static int count_loops(void *arg)
+{
+    *(int *)arg = whorl_loop_count();
+    return 0;
+}
+
+static void check_self(void *arg)
+{
+    const struct before *const before = arg;
+    cpu_set_t affinity;
+    char comm[32] = "";
+    int loops = 0;
+    EXPECT(sched_getaffinity(0, sizeof affinity, &affinity), 0);
+    EXPECT(CPU_EQUAL(&affinity, &before->affinity), true);
+    EXPECT(whorl_run(count_loops, &loops, NULL), 0);
+    EXPECT(loops, before->loops);
+    EXPECT(pthread_getname_np(pthread_self(), comm, sizeof comm), 0);
+    EXPECT(strncmp(comm, program_invocation_short_name, 15), 0);
+}
+
+static int fork_pinned(void *arg)
+{
+    struct before *const before = arg;
+    before->loops = whorl_loop_count();
+    before->status = run_child(&(struct child){.body = check_self, .arg = before});
+    return 0;
+}
+
+static void test_child_of_a_loop_is_neither_pinned_nor_named_after_it(void **state)
+{
+    /* Or it would believe that the machine has one core, and ps would call it whorl-0. */
+    (void)state;
+    struct before before;
+    assert_int_equal(sched_getaffinity(0, sizeof before.affinity, &before.affinity), 0);
+    assert_int_equal(whorl_run(fork_pinned, &before, NULL), 0);
+    assert_int_equal(before.status, 0);
+}
+
+/* ---- a body that returns ---- */
+
+struct returned {
+    int status;
+    char text[512];
+};
+
+static void read_all(int fd, char *text, size_t room)
+{
+    size_t length = 0;
+    ssize_t got;
+    while ((got = read(fd, text + length, room - 1 - length)) > 0) {
+        length += (size_t)got;
+    }
+    text[length] = '\0';
+}
+
+static int fork_and_return(void *arg)
+{
+    struct returned *const returned = arg;
+    const struct rlimit no_core = {0, 0};
+    int pipe_ends[2];
+    must(pipe(pipe_ends));
+    const pid_t pid = fork();
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &no_core);
+        alarm(HANG_S);
+        dup2(pipe_ends[1], STDERR_FILENO);
+        signal(SIGABRT, SIG_DFL);
+        return 0;
+    }
+    close(pipe_ends[1]);
+    read_all(pipe_ends[0], returned->text, sizeof returned->text);
+    close(pipe_ends[0]);
+    returned->status = end_of(pid);
+    return 0;
+}
+
+static void test_body_that_returns_in_a_child_is_told_to_exit(void **state)
+{
+    /* Its loop is not there to take it back: said in words, not by a hang. */
+    (void)state;
+    struct returned returned = {0};
+    assert_int_equal(play(2, fork_and_return, &returned), 0);
+    assert_true(WIFSIGNALED(returned.status));
+    assert_int_equal(WTERMSIG(returned.status), SIGABRT);
+    assert_non_null(strstr(returned.text, "a body has returned in a child of fork"));
+}
+
+/* ---- in the middle of everything ---- */
+
+#define FORKS 20
+
+struct turmoil {
+    uint32_t stop; /* A */
+    int bad;
+};
+
+static int do_little(void *arg)
+{
+    (void)arg;
+    const int error = whorl_sleep(0);
+    return error != 0 ? error : whorl_sleep(1);
+}
+
+static int do_much(void *arg)
+{
+    struct turmoil *const turmoil = arg;
+    while (whorl__load_acquire_u32(&turmoil->stop) == 0) { /* acquire, pairs the test's */
+        struct whorl_task *tasks[8];
+        for (int i = 0; i < 8; i++) {
+            tasks[i] = start(do_little, NULL);
+        }
+        must(whorl_gather(tasks, 8, 0, NULL));
+        for (int i = 0; i < 8; i++) {
+            whorl_task_unref(tasks[i]);
+        }
+    }
+    return 0;
+}
+
+static void *run_long(void *arg)
+{
+    const struct whorl_options options = {.loops = 2, .no_pin = 1};
+    must(whorl_run(do_much, arg, &options));
+    return NULL;
+}
+
+/* Starts and stops all the time: forks come while a topology is read, or handlers are set. */
+static void *run_often(void *arg)
+{
+    struct turmoil *const turmoil = arg;
+    const struct whorl_options options = {.loops = 1, .no_pin = 1};
+    while (whorl__load_acquire_u32(&turmoil->stop) == 0) { /* acquire, pairs the test's */
+        must(whorl_run(do_little, NULL, &options));
+    }
+    return NULL;
+}
+
+static void run_short(void *arg)
+{
+    const struct whorl_options options = {.loops = 2, .no_pin = 1};
+    (void)arg;
+    EXPECT(whorl_run(do_little, NULL, &options), 0);
+}
+
+static void test_forks_in_the_middle_of_everything(void **state)
+{
+    /* Runtimes run, start and stop on other threads; each child then runs one of its own. */
+    (void)state;
+    struct turmoil turmoil = {0};
+    pthread_t threads[2];
+    const char *const scale = getenv("WHORL_TEST_SCALE");
+    const int forks = FORKS * (scale != NULL && atoi(scale) > 0 ? atoi(scale) : 1);
+    assert_int_equal(pthread_create(&threads[0], NULL, run_long, &turmoil), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, run_often, &turmoil), 0);
+    for (int i = 0; i < forks; i++) {
+        turmoil.bad += run_child(&(struct child){.body = run_short}) != 0;
+    }
+    whorl__store_release_u32(&turmoil.stop, 1); /* pairs the loops above */
+    assert_int_equal(pthread_join(threads[0], NULL), 0);
+    assert_int_equal(pthread_join(threads[1], NULL), 0);
+    assert_int_equal(turmoil.bad, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_child_of_a_task_is_refused_everything_at_once),
+        cmocka_unit_test(test_child_of_a_thread_is_refused_everything_at_once),
+        cmocka_unit_test(test_child_runs_a_runtime_of_its_own),
+        cmocka_unit_test(test_child_exits_in_the_ordinary_way),
+        cmocka_unit_test(test_child_of_a_loop_is_neither_pinned_nor_named_after_it),
+        cmocka_unit_test(test_body_that_returns_in_a_child_is_told_to_exit),
+        cmocka_unit_test(test_forks_in_the_middle_of_everything),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
