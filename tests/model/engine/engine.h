@@ -107,6 +107,7 @@ struct model_thread {
     enum model_thread_state state;
     bool fresh;   /* was chosen, and has not done its first operation yet */
     bool yielded; /* lets others go first */
+    bool spins;   /* has yielded, and stored nothing since */
     bool (*ready)(void *arg);
     void *ready_arg;
     uint32_t priority;

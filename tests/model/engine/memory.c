@@ -242,6 +242,7 @@ static void receive(struct model_thread *self, const struct model_location *loca
 /* What a store of this order tells its readers; they add its own time to the view themselves. */
 static void compose(struct model_thread *self, struct model_store *store, unsigned order)
 {
+    self->spins = false;
     const bool release = (order & WHORL__ORDER_RELEASE) != 0;
     store->thread = (uint8_t)self->index;
     store->clock = release ? self->now : self->released;
@@ -638,6 +639,7 @@ static void clear_thread(struct model_thread *thread)
     thread->view_released = (struct model_view){0, 0};
     thread->state = MODEL_ENDED;
     thread->yielded = false;
+    thread->spins = false;
 }
 
 void memory_reset(void)

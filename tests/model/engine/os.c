@@ -156,6 +156,7 @@ void os_reset(void)
     model_os.protect = leave_pages;
     model_os.advise = leave_pages;
     model_os.now_ns = model_clock_ns;
+    model_os.yield = model_yield;
     model_os.futex_wait = futex_wait;
     model_os.futex_wake = futex_wake;
     whorl__os = &model_os;

@@ -188,12 +188,13 @@ static struct model_thread *choose_option(const struct options *options)
     return options->threads[picked - options->flush_count];
 }
 
-/* The thread that runs next, perhaps self; NULL when all have ended. */
-static struct model_thread *choose_next(struct model_thread *self, bool self_can_go)
+/* The thread that runs next, perhaps self; NULL when all have ended. What leaves a buffer meanwhile
+ * may be what self waits for. */
+static struct model_thread *choose_next(struct model_thread *self)
 {
     struct options options;
     for (;;) {
-        gather_threads(&options, self, self_can_go && !self->yielded);
+        gather_threads(&options, self, !self->yielded && can_run(self));
         if (options.thread_count == 0) {
             if (forget_yields() | flush_everybody()) {
                 continue;
@@ -259,11 +260,12 @@ void run_point(void)
         self->fresh = false;
         return;
     }
-    struct model_thread *const next = choose_next(self, true);
+    struct model_thread *const next = choose_next(self);
     if (next != self) {
         leave_to(self, next);
     }
-    for (unsigned i = 0; i < engine.thread_count; i++) {
+    /* Two that spin do not let each other in before who holds what they want. */
+    for (unsigned i = 0; i < engine.thread_count && !self->spins; i++) {
         if (i != self->index) {
             engine.threads[i].yielded = false;
         }
@@ -276,11 +278,12 @@ void model_yield(void)
         struct model_thread *const self = engine.current;
         self->fresh = false;
         self->yielded = true;
+        self->spins = true;
         self->priority = 0;
         if (++engine.steps > engine.steps_max) {
             run_fail("livelock: more than %u steps", engine.steps_max);
         }
-        struct model_thread *const next = choose_next(self, true);
+        struct model_thread *const next = choose_next(self);
         if (next != self) {
             leave_to(self, next);
         }
@@ -303,7 +306,7 @@ void model_block_until(bool (*ready)(void *arg), void *arg)
     self->state = MODEL_BLOCKED;
     self->ready = ready;
     self->ready_arg = arg;
-    struct model_thread *const next = choose_next(self, false);
+    struct model_thread *const next = choose_next(self);
     if (next == self) { /* what had to leave a buffer made it ready */
         self->state = MODEL_READY;
         return;
@@ -326,7 +329,7 @@ unsigned model_thread(void)
 static void end_thread(struct model_thread *self)
 {
     self->state = MODEL_ENDED;
-    struct model_thread *const next = choose_next(self, false);
+    struct model_thread *const next = choose_next(self);
     if (next != NULL) {
         leave_to(self, next);
     } else {
