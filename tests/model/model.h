@@ -34,6 +34,9 @@
 #include <stdint.h>
 
 #define MODEL_THREADS_MAX 6
+#define MODEL_UNBOUNDED   UINT32_MAX /* preemptions: really all executions; for a few operations */
+
+enum model_mode { MODEL_SC, MODEL_TSO, MODEL_PSO, MODEL_C11, MODEL_MODES };
 
 struct model {
     const char *name;           /* "runqueue/two-thieves" */
@@ -42,10 +45,11 @@ struct model {
     size_t state_bytes;         /* zeroed, on a cache line, fresh each execution */
     void (*setup)(void *state); /* alone, before the threads; may be NULL */
     void (*body)(void *state, unsigned thread);
-    void (*finish)(void *state); /* alone, sees everything; may be NULL */
-    unsigned preemptions;        /* of the exhaustive search; 0 = random only */
-    uint64_t schedules;          /* random ones for each memory mode */
-    unsigned steps_max;          /* 0 = default; longer is a livelock and fails */
+    void (*finish)(void *state);       /* alone, sees everything; may be NULL */
+    unsigned preemptions;              /* of the exhaustive search; 0 = random only */
+    uint64_t schedules;                /* random ones for each memory mode */
+    unsigned steps_max;                /* 0 = default; longer is a livelock and fails */
+    const char *outcomes[MODEL_MODES]; /* what model_outcome may say, and each must: "0,1 1,1" */
 };
 
 /* main() of every model program; --help says what it takes. */
@@ -58,6 +62,9 @@ WHORL_COLD _Noreturn void model_check_failed(const char *condition, const char *
 
 /* A line in the calling thread's column of a printed interleaving. */
 void model_note(const char *format, ...) WHORL_PRINTF(1, 2);
+
+/* The result of this execution, a word; in finish. Checked if the model lists outcomes. */
+void model_outcome(const char *format, ...) WHORL_PRINTF(1, 2);
 
 /* How a field is called in a printed interleaving; the text is kept, not copied. In setup. */
 void model_name(const void *address, const char *name);

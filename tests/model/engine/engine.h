@@ -8,6 +8,7 @@
  *   race.c        marked plain accesses against happens-before
  *   heap.c        model_alloc and model_free
  *   sites.c       the places in the source, their names, weakening one of them
+ *   outcomes.c    the results of all executions, against the expected ones
  *   trace.c       the interleaving of an execution, in columns
  *   os.c          the kernel, the clock and the thread-locals that a model sees
  *
@@ -36,8 +37,6 @@
 #define MODEL_STACK_BYTES   ((size_t)128 << 10)
 
 WHORL_STATIC(MODEL_MAIN < MODEL_CLOCKS, "a clock has a place for each thread and for setup");
-
-enum model_mode { MODEL_SC, MODEL_TSO, MODEL_PSO, MODEL_C11, MODEL_MODES };
 
 /* ---- happens-before: a vector clock, 64 bytes at most ---- */
 
@@ -133,7 +132,8 @@ struct model_thread {
 enum model_search { MODEL_RANDOM, MODEL_EXHAUSTIVE, MODEL_REPEAT };
 
 enum model_choice {
-    MODEL_CHOOSE_THREAD, /* which runs, or whose store leaves its buffer */
+    MODEL_CHOOSE_THREAD, /* which runs */
+    MODEL_CHOOSE_FLUSH,  /* whether another's store leaves its buffer first */
     MODEL_CHOOSE_HOLD,   /* whether stores stay in the buffer of a thread that is left */
     MODEL_CHOOSE_STORE,  /* which store a load returns */
     MODEL_CHOOSE_PLACE,  /* before which later store a store goes */
@@ -216,8 +216,7 @@ void memory_thread_start(struct model_thread *thread);
 void memory_join_all(struct model_thread *thread);
 struct model_location *memory_locate(const struct whorl__site *site, const void *field,
                                      unsigned bytes);
-bool memory_flushable(const struct model_thread *thread, unsigned entry);
-void memory_flush(struct model_thread *thread, unsigned entry);
+bool memory_flush_some(void); /* a store of any buffer; false: all are empty */
 void memory_flush_all(struct model_thread *thread);
 void memory_show(struct model_thread *thread); /* its buffer, in front of memory */
 void memory_hide(struct model_thread *thread);
@@ -259,6 +258,10 @@ void trace_text(const char *text);
 void trace_print(void);
 void trace_forget_names(void);
 bool trace_name(const void *address, char *ret_text, size_t bytes_max);
+
+/* outcomes.c */
+void outcomes_reset(void);
+const char *outcomes_missing(size_t *ret_length);
 
 /* os.c */
 void os_reset(void);

@@ -248,8 +248,21 @@ static bool is_wanted(const struct model *model)
     return options.only == NULL || strcmp(options.only, model->name) == 0;
 }
 
+static bool all_outcomes_seen(void)
+{
+    size_t length = 0;
+    const char *const missing = outcomes_missing(&length);
+    if (missing != NULL && options.mutant == NULL) {
+        printf("model %s: FAILED in %s: no execution had the outcome %.*s\n", engine.model->name,
+               mode_names[engine.mode], (int)length, missing);
+        return false;
+    }
+    return true;
+}
+
 static bool run_mode(const struct model *model, enum model_mode mode, struct tally *tally)
 {
+    outcomes_reset();
     if (!run_prepare(model, mode)) {
         (void)fprintf(stderr, "no memory for the checker\n");
         exit(EXIT_USAGE);
@@ -271,7 +284,8 @@ static bool run_mode(const struct model *model, enum model_mode mode, struct tal
         return true; /* this model does not come there */
     }
     return (!exhaustive || try_all(bound, EXHAUSTIVE_MAX * options.scale, tally)) &&
-           try_seeds(options.seed + first_part, seeds * options.scale - first_part, tally);
+           try_seeds(options.seed + first_part, seeds * options.scale - first_part, tally) &&
+           all_outcomes_seen();
 }
 
 static void print_held(const struct model *model, const struct tally *tallies)

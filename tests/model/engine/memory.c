@@ -268,7 +268,7 @@ static void compose_on(struct model_store *store, const struct model_store *read
 
 /* ---- buffers: tso and pso ---- */
 
-bool memory_flushable(const struct model_thread *thread, unsigned entry)
+static bool flushable(const struct model_thread *thread, unsigned entry)
 {
     const struct model_pending *const pending = &thread->pending[entry];
     for (unsigned i = 0; i < entry; i++) {
@@ -281,7 +281,7 @@ bool memory_flushable(const struct model_thread *thread, unsigned entry)
 }
 
 /* The buffer's owner may be running, or not: memory shows what the running thread has newest. */
-void memory_flush(struct model_thread *thread, unsigned entry)
+static void flush(struct model_thread *thread, unsigned entry)
 {
     const struct model_pending pending = thread->pending[entry];
     struct model_location *const location = &engine.locations[pending.location];
@@ -298,10 +298,88 @@ void memory_flush(struct model_thread *thread, unsigned entry)
     trace_flush(thread, location, pending.value);
 }
 
+/* Whether the entry has to leave before `later` can. */
+static bool is_before(const struct model_thread *thread, unsigned entry, unsigned later)
+{
+    const struct model_pending *const first = &thread->pending[entry];
+    const struct model_pending *const second = &thread->pending[later];
+    return entry == later ||
+           (entry < later && (engine.mode == MODEL_TSO || first->location == second->location ||
+                              first->sequence < second->after));
+}
+
+/* The entries of a thread that can leave and are wanted: for a location, or to be in front of those
+ * that self is about to send to the same locations (location < 0), or all (self NULL). */
+static bool is_wanted(const struct model_thread *thread, unsigned entry, struct model_thread *self,
+                      int location)
+{
+    for (unsigned later = entry; later < thread->pending_count; later++) {
+        const unsigned place = thread->pending[later].location;
+        const bool wanted = self == NULL || (location >= 0 ? place == (unsigned)location
+                                                           : pending_of(self, place) != NULL);
+        if (wanted && is_before(thread, entry, later)) {
+            return flushable(thread, entry);
+        }
+    }
+    return false;
+}
+
+struct flushes {
+    struct {
+        struct model_thread *owner;
+        unsigned entry;
+    } list[MODEL_THREADS_MAX * MODEL_PENDING_MAX];
+    unsigned count;
+};
+
+static void gather(struct flushes *flushes, struct model_thread *self, int location)
+{
+    flushes->count = 0;
+    for (unsigned i = 0; i < engine.thread_count; i++) {
+        struct model_thread *const owner = &engine.threads[i];
+        for (unsigned entry = 0; owner != self && entry < owner->pending_count; entry++) {
+            if (is_wanted(owner, entry, self, location)) {
+                flushes->list[flushes->count].owner = owner;
+                flushes->list[flushes->count].entry = entry;
+                flushes->count++;
+            }
+        }
+    }
+}
+
+/* Stores of other threads that may reach memory before self does, at the location. */
+static void choose_flushes(struct model_thread *self, int location)
+{
+    struct flushes flushes;
+    gather(&flushes, self, location);
+    while (flushes.count > 0) {
+        const unsigned picked = search_choose(MODEL_CHOOSE_FLUSH, 1 + flushes.count, 0);
+        if (picked == 0) {
+            return;
+        }
+        flush(flushes.list[picked - 1].owner, flushes.list[picked - 1].entry);
+        gather(&flushes, self, location);
+    }
+}
+
+bool memory_flush_some(void)
+{
+    struct flushes flushes;
+    gather(&flushes, NULL, -1);
+    if (flushes.count > 0) {
+        const unsigned picked = search_choose(MODEL_CHOOSE_VALUE, flushes.count, 0);
+        flush(flushes.list[picked].owner, flushes.list[picked].entry);
+    }
+    return flushes.count > 0;
+}
+
 void memory_flush_all(struct model_thread *thread)
 {
+    if (thread->pending_count > 0) {
+        choose_flushes(thread, -1);
+    }
     while (thread->pending_count > 0) {
-        memory_flush(thread, 0);
+        flush(thread, 0);
     }
 }
 
@@ -330,7 +408,7 @@ static void buffer_store(struct model_thread *self, struct model_location *locat
                          const struct model_store *store, unsigned order)
 {
     if (self->pending_count == MODEL_PENDING_MAX) {
-        memory_flush(self, 0);
+        flush(self, 0);
     }
     const uint32_t sequence = self->sequence_next++;
     self->pending[self->pending_count++] = (struct model_pending){
@@ -427,6 +505,9 @@ static struct model_location *begin(struct whorl__site *site, const void *field,
     site->reached++;
     struct model_location *const location = locate_atomic(site, field, bytes);
     race_check_atomic(site, location);
+    if (!engine.alone) {
+        choose_flushes(engine.current, (int)index_of(location));
+    }
     return location;
 }
 

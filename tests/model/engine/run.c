@@ -5,10 +5,10 @@
  * Invariant:  at most one fiber is between two scheduling points. Whoever leaves one has chosen the
  *             next, so there is no scheduler to go back to, but for the end and for a failure.
  *
- * At a point the current thread asks the search for one of: itself (free); a store of another
- * thread leaves its buffer (free, and asks again); another thread (a preemption, which costs). A
- * thread that is left with stores in its buffer asks whether they stay there (which costs too).
- * Stores of the running thread need not leave in between: nobody else could look.
+ * At a point the current thread asks the search who goes on: itself (free) or another thread (a
+ * preemption, which costs). A thread that is left with stores in its buffer asks whether they leave
+ * it (free) or stay (which costs). A store that stayed may leave just before another thread's
+ * operation on the same location; at any other time nobody could tell.
  */
 #include "model/engine/engine.h"
 
@@ -83,58 +83,25 @@ static bool can_run(struct model_thread *thread)
            (thread->state == MODEL_BLOCKED && thread->ready(thread->ready_arg));
 }
 
-struct options {
+struct candidates {
     struct model_thread *threads[MODEL_THREADS_MAX];
-    unsigned thread_count;
+    unsigned count;
     bool current_first;
-    struct {
-        struct model_thread *owner;
-        unsigned entry;
-    } flushes[MODEL_THREADS_MAX * MODEL_PENDING_MAX];
-    unsigned flush_count;
 };
 
-static void gather_flushes(struct options *options, const struct model_thread *self)
+static void gather(struct candidates *candidates, struct model_thread *self, bool self_too)
 {
-    options->flush_count = 0;
-    if (engine.mode != MODEL_TSO && engine.mode != MODEL_PSO) {
-        return;
-    }
-    for (unsigned i = 0; i < engine.thread_count; i++) {
-        struct model_thread *const owner = &engine.threads[i];
-        for (unsigned entry = 0; owner != self && entry < owner->pending_count; entry++) {
-            if (memory_flushable(owner, entry)) {
-                options->flushes[options->flush_count].owner = owner;
-                options->flushes[options->flush_count].entry = entry;
-                options->flush_count++;
-            }
-        }
-    }
-}
-
-static void gather_threads(struct options *options, struct model_thread *self, bool self_too)
-{
-    options->thread_count = 0;
-    options->current_first = self_too;
+    candidates->count = 0;
+    candidates->current_first = self_too;
     if (self_too) {
-        options->threads[options->thread_count++] = self;
+        candidates->threads[candidates->count++] = self;
     }
     for (unsigned i = 0; i < engine.thread_count; i++) {
         struct model_thread *const thread = &engine.threads[i];
         if (thread != self && !thread->yielded && can_run(thread)) {
-            options->threads[options->thread_count++] = thread;
+            candidates->threads[candidates->count++] = thread;
         }
     }
-}
-
-static bool flush_everybody(void)
-{
-    bool any = false;
-    for (unsigned i = 0; i < engine.thread_count; i++) {
-        any |= engine.threads[i].pending_count > 0;
-        memory_flush_all(&engine.threads[i]);
-    }
-    return any;
 }
 
 static bool forget_yields(void)
@@ -159,80 +126,45 @@ static _Noreturn void fail_deadlock(void)
     run_fail("deadlock: nobody can run, and these wait:%s", text);
 }
 
-/* A choice of the options: a thread, or NULL when a store left a buffer and one asks again. */
-static struct model_thread *choose_option(const struct options *options)
+static struct model_thread *choose_candidate(const struct candidates *candidates)
 {
-    const unsigned threads = options->thread_count;
-    const unsigned free_threads = options->current_first ? 1 : threads;
-    const unsigned free_count = free_threads + options->flush_count;
+    const unsigned count = candidates->count;
+    const unsigned free_count = candidates->current_first ? 1 : count;
     unsigned wanted = 0;
     if (engine.search == MODEL_RANDOM) {
-        const bool flush = options->flush_count > 0 &&
-                           whorl__random_below(&engine.random, 256) < engine.flush_chance;
-        if (flush) {
-            wanted = free_threads + whorl__random_below(&engine.random, options->flush_count);
-        } else {
-            wanted = search_prefer(options->threads, threads, options->current_first);
-            wanted += wanted >= free_threads ? options->flush_count : 0;
-        }
+        wanted = search_prefer(candidates->threads, count, candidates->current_first);
     }
-    const unsigned picked = search_answer(wanted, free_count, threads - free_threads);
-    if (picked < free_threads) {
-        return options->threads[picked];
-    }
-    if (picked < free_count) {
-        const unsigned flush = picked - free_threads;
-        memory_flush(options->flushes[flush].owner, options->flushes[flush].entry);
-        return NULL;
-    }
-    return options->threads[picked - options->flush_count];
+    return candidates->threads[search_answer(wanted, free_count, count - free_count)];
 }
 
 /* The thread that runs next, perhaps self; NULL when all have ended. What leaves a buffer meanwhile
  * may be what self waits for. */
 static struct model_thread *choose_next(struct model_thread *self)
 {
-    struct options options;
+    struct candidates candidates;
     for (;;) {
-        gather_threads(&options, self, !self->yielded && can_run(self));
-        if (options.thread_count == 0) {
-            if (forget_yields() | flush_everybody()) {
-                continue;
-            }
-            for (unsigned i = 0; i < engine.thread_count; i++) {
-                if (engine.threads[i].state != MODEL_ENDED) {
-                    fail_deadlock();
-                }
-            }
-            return NULL;
+        gather(&candidates, self, !self->yielded && can_run(self));
+        if (candidates.count > 0) {
+            return choose_candidate(&candidates);
         }
-        gather_flushes(&options, self);
-        struct model_thread *const next = choose_option(&options);
-        if (next != NULL) {
-            return next;
+        const bool gave_way = forget_yields();
+        if (memory_flush_some() || gave_way) {
+            continue;
         }
+        for (unsigned i = 0; i < engine.thread_count; i++) {
+            if (engine.threads[i].state != MODEL_ENDED) {
+                fail_deadlock();
+            }
+        }
+        return NULL;
     }
 }
 
-/* The stores of a thread that is left: all go to memory, or some stay. */
+/* The stores of a thread that is left: all go to memory, or all stay. */
 static void choose_hold(struct model_thread *self)
 {
-    while (self->pending_count > 0) {
-        unsigned entries[MODEL_PENDING_MAX];
-        unsigned count = 0;
-        for (unsigned entry = 0; self->pending_count > 1 && entry < self->pending_count; entry++) {
-            if (memory_flushable(self, entry)) {
-                entries[count++] = entry;
-            }
-        }
-        const unsigned picked = search_choose(MODEL_CHOOSE_HOLD, 1 + count, 1);
-        if (picked == 0) {
-            memory_flush_all(self);
-        } else if (picked <= count) {
-            memory_flush(self, entries[picked - 1]);
-        } else {
-            return;
-        }
+    if (self->pending_count > 0 && search_choose(MODEL_CHOOSE_HOLD, 1, 1) == 0) {
+        memory_flush_all(self);
     }
 }
 
@@ -247,23 +179,34 @@ static void leave_to(struct model_thread *self, struct model_thread *next)
     whorl__fiber_switch(&self->fiber, &next->fiber);
 }
 
+static void count_step(void)
+{
+    if (++engine.steps > engine.steps_max) {
+        run_fail("livelock: more than %u steps", engine.steps_max);
+    }
+}
+
+/* Goes on itself, or returns when somebody chose it again. */
+static void let_choose(struct model_thread *self)
+{
+    struct model_thread *const next = choose_next(self);
+    if (next != self) {
+        leave_to(self, next);
+    }
+}
+
 void run_point(void)
 {
     struct model_thread *const self = engine.current;
     if (engine.alone) {
         return;
     }
-    if (++engine.steps > engine.steps_max) {
-        run_fail("livelock: more than %u steps", engine.steps_max);
-    }
+    count_step();
     if (self->fresh) {
         self->fresh = false;
         return;
     }
-    struct model_thread *const next = choose_next(self);
-    if (next != self) {
-        leave_to(self, next);
-    }
+    let_choose(self);
     /* Two that spin do not let each other in before who holds what they want. */
     for (unsigned i = 0; i < engine.thread_count && !self->spins; i++) {
         if (i != self->index) {
@@ -280,13 +223,8 @@ void model_yield(void)
         self->yielded = true;
         self->spins = true;
         self->priority = 0;
-        if (++engine.steps > engine.steps_max) {
-            run_fail("livelock: more than %u steps", engine.steps_max);
-        }
-        struct model_thread *const next = choose_next(self);
-        if (next != self) {
-            leave_to(self, next);
-        }
+        count_step();
+        let_choose(self);
     }
 }
 
@@ -397,11 +335,9 @@ static void start_threads(void)
 static void run_threads(void)
 {
     start_threads();
-    struct options options = {.flush_count = 0};
-    for (unsigned i = 0; i < engine.thread_count; i++) {
-        options.threads[options.thread_count++] = &engine.threads[i];
-    }
-    struct model_thread *const first = choose_option(&options);
+    struct candidates candidates;
+    gather(&candidates, NULL, false);
+    struct model_thread *const first = choose_candidate(&candidates);
     engine.current = first;
     whorl__fiber_switch(&engine.host, &first->fiber);
 }

@@ -41,7 +41,7 @@ static void begin_pct(void)
 void search_begin_seed(uint64_t seed)
 {
     static const unsigned stickiness[] = {0, 0, 4, 7};
-    static const unsigned flushes[] = {128, 32, 8};
+    static const unsigned flushes[] = {128, 64, 200};
     static const unsigned holds[] = {128, 224, 32};
     static const unsigned stales[] = {16, 64, 128};
     engine.search = MODEL_RANDOM;
@@ -93,6 +93,9 @@ static unsigned wanted_by_seed(enum model_choice kind, unsigned count)
     switch (kind) {
     case MODEL_CHOOSE_THREAD:
     case MODEL_CHOOSE_VALUE:
+        break;
+    case MODEL_CHOOSE_FLUSH:
+        chance = engine.flush_chance;
         break;
     case MODEL_CHOOSE_HOLD:
         chance = engine.hold_chance;
