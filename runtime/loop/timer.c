@@ -19,6 +19,7 @@ void whorl__timers_fini(struct whorl__timers *timers)
 
 static void note_next_locked(struct whorl__timers *timers)
 {
+    whorl__plain_write(&timers->heap); /* it was changed under the lock, or looked at */
     const struct whorl__heap_node *const first = whorl__heap_peek(&timers->heap);
     /* relaxed: see T1 */
     whorl__store_relaxed_u64(&timers->next_ns,
@@ -27,6 +28,7 @@ static void note_next_locked(struct whorl__timers *timers)
 
 int whorl__timer_arm(struct whorl__timers *timers, struct whorl__timer *timer, int64_t deadline_ns)
 {
+    whorl__plain_write(&timer->node);
     timer->timers = timers;
     timer->fired = false;
     timer->node.place = 0;
@@ -41,6 +43,7 @@ bool whorl__timer_disarm(struct whorl__timer *timer)
 {
     struct whorl__timers *const timers = timer->timers;
     whorl__spin_lock(&timers->lock);
+    whorl__plain_write(&timer->node); /* from here on it is the caller's alone */
     const bool fired = timer->fired;
     if (!fired) {
         whorl__heap_remove(&timers->heap, &timer->node);
@@ -59,6 +62,7 @@ static bool take_due(struct whorl__timers *timers, int64_t now_ns, struct whorl_
     if (first != NULL && first->key <= now_ns) {
         whorl__heap_remove(&timers->heap, first);
         struct whorl__timer *const timer = whorl_container_of(first, struct whorl__timer, node);
+        whorl__plain_write(&timer->node);
         timer->fired = true;
         *ret_copy = *timer;
         due = true;

@@ -32,6 +32,7 @@
 
 static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
 {
+    whorl__plain_write((struct whorl__fiber *)task->fiber); /* the frame was left before; S2 */
     if (task->loop != loop) {
         if (task->fiber != NULL) {
             whorl__count(&loop->stats.migrations, 1);
@@ -435,6 +436,7 @@ static bool let_go(struct whorl_task *task)
 static void free_slot(struct whorl__loop *here, struct whorl_task *task)
 {
     whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
+    whorl__plain_write(&task->future.error); /* what others did before they let go is over */
     whorl__state_free(&task->word);
     whorl__slots_give(&task->runtime->slots, &here->slots, task);
 }

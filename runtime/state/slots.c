@@ -68,6 +68,7 @@ static struct whorl_task *new_chunk_locked(struct whorl__slots *slots)
     }
     struct whorl_task *const chunk = memory;
     for (uint32_t i = 0; i < WHORL__CHUNK_SLOTS; i++) {
+        whorl__plain_write(&chunk[i].index); /* L1 */
         chunk[i].index = number * WHORL__CHUNK_SLOTS + i;
         chunk[i].next_free = i + 1 < WHORL__CHUNK_SLOTS ? &chunk[i + 1] : NULL;
     }
@@ -80,6 +81,7 @@ static struct whorl_task *take_magazine(struct whorl__slots *slots)
 {
     whorl__spin_lock(&slots->lock);
     struct whorl_task *magazine = slots->magazines;
+    whorl__plain_write(&slots->magazines);
     if (magazine != NULL) {
         slots->magazines = magazine->next_magazine;
     } else {
@@ -107,6 +109,7 @@ struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__s
         return NULL;
     }
     struct whorl_task *const task = cache->current;
+    whorl__plain_read(&task->next_free);
     cache->current = task->next_free;
     cache->current_count--;
     return task;
@@ -121,6 +124,7 @@ static WHORL_COLD void store_full_magazine(struct whorl__slots *slots,
     cache->current_count = 0;
     if (surplus != NULL) {
         whorl__spin_lock(&slots->lock);
+        whorl__plain_write(&slots->magazines);
         surplus->next_magazine = slots->magazines;
         slots->magazines = surplus;
         whorl__spin_unlock(&slots->lock);
@@ -133,6 +137,7 @@ void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cac
     if (WHORL_UNLIKELY(cache->current_count == WHORL__MAGAZINE)) {
         store_full_magazine(slots, cache);
     }
+    whorl__plain_write(&task->next_free);
     task->next_free = cache->current;
     cache->current = task;
     cache->current_count++;
@@ -142,6 +147,7 @@ void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cac
 struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots)
 {
     whorl__spin_lock(&slots->lock);
+    whorl__plain_write(&slots->magazines); /* and foreign */
     if (slots->foreign == NULL && !slots->closed) {
         slots->foreign = slots->magazines;
         if (slots->foreign != NULL) {
@@ -152,6 +158,7 @@ struct whorl_task *whorl__slots_take_remote(struct whorl__slots *slots)
     }
     struct whorl_task *const task = slots->foreign;
     if (task != NULL) {
+        whorl__plain_read(&task->next_free);
         slots->foreign = task->next_free;
     }
     whorl__spin_unlock(&slots->lock);
@@ -162,7 +169,10 @@ bool whorl__slots_give_remote(struct whorl__slots *slots, struct whorl_task *tas
 {
     whorl__spin_lock(&slots->lock);
     whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
+    whorl__plain_write(&task->future.error); /* what others did before they let go is over */
     whorl__state_free(&task->word); /* under the lock: until here close() counts it as a zombie */
+    whorl__plain_write(&slots->magazines);
+    whorl__plain_write(&task->next_free);
     task->next_free = slots->foreign;
     slots->foreign = task;
     const bool last = slots->closed && --slots->zombies == 0;

@@ -38,10 +38,26 @@
 
 /* ---- under the task's lock ---- */
 
+/* The mark stands for all that the lock protects. */
+static void lock(struct whorl_task *task)
+{
+    whorl__spin_lock(&task->lock);
+    whorl__plain_write(&task->requests);
+}
+
+static void unlock(struct whorl_task *task)
+{
+    whorl__spin_unlock(&task->lock);
+}
+
 static struct whorl__scope *find_scope_locked(struct whorl_task *task, uint64_t serial)
 {
     struct whorl__scope *scope = task->scopes;
-    while (scope != NULL && scope->serial != serial) {
+    while (scope != NULL) {
+        whorl__plain_read(&scope->outer); /* on the task's stack; MT-15 */
+        if (scope->serial == serial) {
+            break;
+        }
         scope = scope->outer;
     }
     return scope;
@@ -142,9 +158,9 @@ static bool register_locked(struct whorl_task *task, struct request *request)
 
 static bool make_request(struct whorl_task *task, struct request *request)
 {
-    whorl__spin_lock(&task->lock);
+    lock(task);
     const bool made = register_locked(task, request);
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     if (made && request->taken) {
         whorl__sched_submit(task);
     }
@@ -157,26 +173,26 @@ static void mark_delivered(struct whorl_task *task, const struct request *reques
     if (request->scope_serial == 0) {
         return;
     }
-    whorl__spin_lock(&task->lock);
+    lock(task);
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
     if (scope != NULL) {
         scope->state = WHORL__SCOPE_DELIVERED;
     }
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
 }
 
 /* The future was done: the request stays with the task, unless it was taken back meanwhile. */
 static void leave_pending(struct whorl_task *task, const struct request *request)
 {
     bool taken = false;
-    whorl__spin_lock(&task->lock);
+    lock(task);
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
     const bool stands = request->scope_serial != 0 ? scope != NULL
                                                    : request->withdrawals == task->withdrawals;
     if (stands && whorl__state_cancel(&task->word, &taken)) {
         set_pending_locked(task, scope);
     }
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     if (taken) {
         whorl__sched_submit(task);
     }
@@ -280,10 +296,10 @@ void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial)
 
 void whorl__cancel_for_shutdown(struct whorl_task *task)
 {
-    whorl__spin_lock(&task->lock);
+    lock(task);
     const bool asked = task->shutdown_asked;
     task->shutdown_asked = true;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     if (!asked) {
         (void)whorl__cancel_request(task, "the runtime is ending");
     }
@@ -296,14 +312,14 @@ bool whorl__cancel_take(struct whorl_task *task)
     if (WHORL_LIKELY(!whorl__state_cancel_pending(&task->word))) {
         return false;
     }
-    whorl__spin_lock(&task->lock);
+    lock(task);
     const bool pending = whorl__state_cancel_pending(&task->word);
     if (pending) {
         settle_locked(task, WHORL__SCOPE_DELIVERED);
         task->delivered_message = task->request_message;
         task->told = true;
     }
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     return pending;
 }
 
@@ -311,23 +327,23 @@ bool whorl__cancel_take(struct whorl_task *task)
 static void answer_pending(struct whorl_task *task, bool accepted)
 {
     bool taken;
-    whorl__spin_lock(&task->lock);
+    lock(task);
     if (accepted) {
         settle_locked(task, WHORL__SCOPE_DELIVERED);
     } else if (any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
     }
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
 }
 
 void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
-    whorl__spin_lock(&task->lock);
+    lock(task);
     WHORL_ASSERT(task->awaited == NULL);
     task->awaited = future;
     const bool pending = whorl__state_cancel_pending(&task->word);
     const char *const message = task->request_message;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     if (WHORL_UNLIKELY(pending)) {
         answer_pending(task, whorl_future_cancel(future, message));
     }
@@ -335,9 +351,9 @@ void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
 
 void whorl__cancel_await_end(struct whorl_task *task)
 {
-    whorl__spin_lock(&task->lock);
+    lock(task);
     task->awaited = NULL;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
 }
 
 /* Requests of blocks around that the task has not met yet: those were not there before this one. */
@@ -352,16 +368,17 @@ static int count_pending_scopes_locked(const struct whorl_task *task)
 
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)
 {
-    whorl__spin_lock(&task->lock);
+    lock(task);
+    whorl__plain_write(&scope->outer);
     scope->baseline = task->requests - count_pending_scopes_locked(task);
     scope->outer = task->scopes;
     task->scopes = scope;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
 }
 
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope)
 {
-    whorl__spin_lock(&task->lock);
+    lock(task);
     WHORL_CHECK(task->scopes == scope,
                 "timeouts are left innermost first, by the task that entered");
     task->scopes = scope->outer;
@@ -375,7 +392,7 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
         whorl__state_cancel_clear(&task->word);
     }
     const bool alone = expired && task->requests <= scope->baseline;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     return alone;
 }
 
@@ -391,9 +408,9 @@ int whorl_task_cancelling(struct whorl_task *task)
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
-    whorl__spin_lock(&task->lock);
+    lock(task);
     const int requests = task->requests;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     return requests;
 }
 
@@ -402,11 +419,11 @@ int whorl_uncancel(struct whorl_task *task)
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
-    whorl__spin_lock(&task->lock);
+    lock(task);
     if (task->requests > 0 && --task->requests == 0) {
         withdraw_locked(task);
     }
     const int left = task->requests;
-    whorl__spin_unlock(&task->lock);
+    unlock(task);
     return left;
 }

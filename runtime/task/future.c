@@ -17,7 +17,8 @@
  *   completer: reads a dead stack             completer: queues it, knowing only the task
  *
  * A task that wakes for another reason takes its waiter off under the lock, or sees DONE: after
- * DONE nobody touches a waiter of task or thread kind.
+ * DONE nobody touches a waiter of task or thread kind. Marks say so to the model checker: of the
+ * list and its waiters under the lock, and a last one of a waiter when its frame is left.
  *
  * A task that completes itself is alone: if nobody waits, one cas from 0 to DONE is all.
  *
@@ -81,6 +82,8 @@ static bool add_waiter(struct whorl_future *future, struct whorl__waiter *waiter
         unlock(future, word);
         return false;
     }
+    whorl__plain_write(&future->waiters);
+    whorl__plain_write(&waiter->link);
     if (!(word & WAITERS)) {
         whorl__list_init(&future->waiters);
     }
@@ -97,6 +100,7 @@ static void remove_waiter(struct whorl_future *future, struct whorl__waiter *wai
     }
     const uint32_t word = lock(future);
     if (!(word & DONE)) {
+        whorl__plain_write(&future->waiters);
         whorl__list_remove(&waiter->link);
     }
     const bool none = (word & WAITERS) && !(word & DONE) && whorl__list_is_empty(&future->waiters);
@@ -130,9 +134,11 @@ static void claim_task(struct whorl__waiter *waiter, struct told *told)
 static void claim_locked(struct whorl_future *future, struct told *told)
 {
     struct whorl__list *link;
+    whorl__plain_write(&future->waiters);
     while ((link = whorl__list_pop_front(&future->waiters)) != NULL) {
         struct whorl__waiter *const waiter =
             whorl_container_of(link, struct whorl__waiter, link);
+        whorl__plain_write(&waiter->link);
         switch (waiter->kind) {
         case WHORL__WAITER_TASK:
             claim_task(waiter, told);
@@ -172,6 +178,7 @@ static void tell(struct told *told)
 
 static void write_outcome(struct whorl_future *future, const struct whorl__outcome *outcome)
 {
+    whorl__plain_write(&future->error); /* F1 */
     future->error = outcome->error;
     future->value = outcome->value;
     future->message = outcome->message;
@@ -199,6 +206,7 @@ bool whorl__future_complete(struct whorl_future *future, const struct whorl__out
 
 static int take_result(struct whorl_future *future, void **ret_value)
 {
+    whorl__plain_read(&future->error); /* F1 */
     if (future->error == 0 && ret_value != NULL) {
         *ret_value = future->value;
     }
@@ -236,6 +244,7 @@ static int wait_once(struct whorl_task *task, struct whorl_future *future, int64
         whorl__park(task, whorl__park_on_future(future, timed ? WHORL__PARK_TIMED : 0));
         remove_waiter(future, &waiter);
     }
+    whorl__plain_write(&waiter.link); /* the frame goes: who still looks at it races */
     *ret_late = timed && whorl__timer_disarm(&timer);
     return 0;
 }
@@ -283,9 +292,11 @@ static int wait_in_thread(struct whorl_future *future, int64_t deadline_ns, void
         /* Either it is off the list here, or the completer is done with it: both need the lock. */
         const uint32_t word = lock(future);
         if (!(word & DONE)) {
+            whorl__plain_write(&future->waiters);
             whorl__list_remove(&waiter.link);
         }
         unlock(future, word);
+        whorl__plain_write(&waiter.link); /* as in wait_once */
     }
     return whorl__future_is_done(future) ? take_result(future, ret_value) : -ETIMEDOUT;
 }
@@ -317,6 +328,7 @@ void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kin
 {
     whorl__store_relaxed_u32(&future->word, 0); /* relaxed: not shared yet */
     whorl__store_relaxed_u32(&future->references, references); /* relaxed: as above */
+    whorl__plain_write(&future->error);
     future->error = 0;
     future->value = NULL;
     future->message = NULL;
@@ -363,6 +375,7 @@ void whorl_future_unref(struct whorl_future *future)
     if (whorl__add_u32(&future->references, (uint32_t)-1) != 1) {
         return;
     }
+    whorl__plain_write(&future->error); /* what others did before they let go is over */
     if (future->kind == WHORL__FUTURE_GATHER) {
         whorl__gather_free(future);
     } else {

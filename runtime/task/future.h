@@ -48,6 +48,7 @@ bool whorl__future_complete(struct whorl_future *future, const struct whorl__out
 static inline void whorl__future_complete_alone(struct whorl_future *future,
                                                 const struct whorl__outcome *outcome)
 {
+    whorl__plain_write(&future->error); /* F1 */
     future->error = outcome->error;
     future->value = outcome->value;
     future->message = outcome->message;

@@ -51,6 +51,7 @@ static struct gather *gather_of(struct whorl_future *future)
 static const struct whorl_future *find_failure(const struct gather *gather)
 {
     for (size_t i = 0; i < gather->count; i++) {
+        whorl__plain_read(&gather->results[i]); /* G1 */
         if (gather->results[i].error != 0) {
             return gather->children[i].future;
         }
@@ -85,6 +86,7 @@ static void report(struct child *child)
     struct gather *const gather = child->gather;
     const struct whorl_future *const future = child->future;
     struct whorl_result *const result = &gather->results[child - gather->children];
+    whorl__plain_write(result); /* G1 */
     *result = (struct whorl_result){.error = future->error,
                                     .value = future->error == 0 ? future->value : NULL};
     if (future->error != 0 && !wants_list(gather) &&

@@ -16,6 +16,7 @@ static inline void leave(struct whorl_task *task, enum whorl__action action)
     struct whorl__loop *const loop = task->loop;
     const int saved_errno = *loop->errno_at;
     loop->action = action;
+    whorl__plain_write((struct whorl__fiber *)task->fiber); /* and the frame: it is left now; S2 */
     whorl__fiber_switch(task->fiber, &loop->host);
     *task->loop->errno_at = saved_errno;
 }

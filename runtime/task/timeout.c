@@ -30,6 +30,7 @@ static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t 
 /* On `timers`: the heap of the loop on which the block was entered. */
 static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t deadline_ns)
 {
+    whorl__plain_write(&scope->deadline_ns);
     scope->deadline_ns = deadline_ns;
     scope->timer.timers = timers;
     scope->armed = false;
@@ -50,6 +51,7 @@ static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t
 
 static void disarm(struct whorl__scope *scope)
 {
+    whorl__plain_write(&scope->deadline_ns);
     if (scope->armed) {
         (void)whorl__timer_disarm(&scope->timer);
         scope->armed = false;
@@ -83,6 +85,7 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
     }
     disarm(scope);
     const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope);
+    whorl__plain_write(&scope->outer); /* the block goes: who still looks at it races; MT-15 */
     return by_deadline && error == -ECANCELED ? -ETIMEDOUT : error;
 }
 
