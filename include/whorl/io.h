@@ -51,6 +51,11 @@ WHORL_API WHORL_WARN_UNUSED int whorl_tcp_listen(const char *address, int port, 
 /*
  * whorl_unix_listen - the same on a Unix path; a leading '@' names an abstract one.
  *
+ * Makes the file, which must not be there yet (-EADDRINUSE), and removes it again if it then fails.
+ * The file of a listener that is closed stays: it is the program's to remove.
+ *
+ * Returns a descriptor, or -EINVAL (no path), -ENAMETOOLONG, -EADDRINUSE, -EACCES, -ENOENT, ...
+ *
  * From:    a task                       Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: a record
  * Model:   asyncio.start_unix_server, without the accepting

@@ -111,7 +111,7 @@ static void set_no_delay(int fd)
 
 /* ---- listen ---- */
 
-static int prepare_listener(int fd, const struct address *address, int backlog, unsigned flags)
+static int bind_listener(int fd, const struct address *address, unsigned flags)
 {
     const int on = 1;
     int error = 0;
@@ -122,13 +122,15 @@ static int prepare_listener(int fd, const struct address *address, int backlog, 
     if (error == 0 && (flags & WHORL_REUSEPORT)) {
         error = whorl__os->setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     }
-    if (error == 0) {
-        error = whorl__os->bind(fd, &address->any, address->bytes);
+    return error != 0 ? error : whorl__os->bind(fd, &address->any, address->bytes);
+}
+
+/* bind has made the file of a Unix path: left there, it would refuse the next try. */
+static void unbind(const struct address *address)
+{
+    if (address->any.sa_family == AF_UNIX && address->local.sun_path[0] != '\0') {
+        (void)whorl__os->unlink(address->local.sun_path);
     }
-    if (error == 0) {
-        error = whorl__os->listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT);
-    }
-    return error;
 }
 
 static int listen_on(const struct address *address, int backlog, unsigned flags)
@@ -141,12 +143,21 @@ static int listen_on(const struct address *address, int backlog, unsigned flags)
     if (fd < 0) {
         return fd;
     }
-    const int error = prepare_listener(fd, address, backlog, flags);
+    int error = bind_listener(fd, address, flags);
     if (error != 0) {
-        (void)whorl__os->close(fd);
-        return error;
+        goto close_socket;
     }
-    return adopt_new(task, fd, kind_of(address));
+    error = whorl__os->listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT);
+    if (error == 0) {
+        error = whorl__call_adopt(task, fd, kind_of(address));
+    }
+    if (error == 0) {
+        return fd;
+    }
+    unbind(address);
+close_socket:
+    (void)whorl__os->close(fd);
+    return error;
 }
 
 int whorl_tcp_listen(const char *address, int port, int backlog, unsigned flags)

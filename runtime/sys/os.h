@@ -61,6 +61,7 @@ struct whorl__os {
     int (*dup)(int fd);
     int (*set_nonblocking)(int fd);
     int (*read_file)(const char *path, char *ret_text, size_t text_max); /* bytes read, 0-ended */
+    int (*unlink)(const char *path);
 
     /* sockets; all new ones are non-blocking and close-on-exec */
     int (*socket)(int domain, int type, int protocol);

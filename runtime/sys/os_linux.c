@@ -307,6 +307,11 @@ static int linux_read_file(const char *path, char *ret_text, size_t text_max)
     return (int)length;
 }
 
+static int linux_unlink(const char *path)
+{
+    return status(unlink(path));
+}
+
 /* ---- sockets ---- */
 
 static int linux_socket(int domain, int type, int protocol)
@@ -411,6 +416,7 @@ const struct whorl__os whorl__os_linux = {
     .dup = linux_dup,
     .set_nonblocking = linux_set_nonblocking,
     .read_file = linux_read_file,
+    .unlink = linux_unlink,
     .socket = linux_socket,
     .bind = linux_bind,
     .listen = linux_listen,

@@ -260,6 +260,48 @@ static void test_listen_failing_at_each_call_leaves_nothing_open(void **state)
     net_run(listen_fails_main, NULL, 1);
 }
 
+static int failing_unlink(const char *path)
+{
+    const int error = whorl__os_linux.unlink(path);
+    return error == 0 ? -EBUSY : error;
+}
+
+/* The file that bind has made is gone again, or the second try would find it: -EADDRINUSE. */
+static int unix_listen_fails_main(void *arg)
+{
+    struct net_listener listener = net_listen(NET_UNIX_PATH, 0);
+    char path[sizeof listener.path];
+    (void)arg;
+    memcpy(path, listener.path, sizeof path);
+    arm_faults(-EACCES, 1);
+    NET_EXPECT_EQUAL(listener.fd, -EACCES);
+    NET_EXPECT_EQUAL(access(path, F_OK), -1);
+    NET_EXPECT_EQUAL(whorl_unix_listen(path, 0), -EACCES);
+    NET_EXPECT_EQUAL(access(path, F_OK), -1);
+    const int other = whorl_unix_listen(path, 0);
+    NET_EXPECT(other >= 0);
+    NET_EXPECT_EQUAL(whorl_unix_listen(path, 0), -EADDRINUSE); /* not ours to remove */
+    NET_EXPECT_EQUAL(access(path, F_OK), 0);
+    NET_EXPECT_EQUAL(unlink(path), 0);
+    return whorl_close(other);
+}
+
+static void run_unix_listen(void)
+{
+    arm_faults(-EACCES, 1);
+    net_run(unix_listen_fails_main, NULL, 1);
+}
+
+static void test_unix_listen_that_fails_leaves_no_file(void **state)
+{
+    /* Nor does it tell what unlink then says. */
+    (void)state;
+    faulty.listen = failing_listen;
+    run_unix_listen();
+    faulty.unlink = failing_unlink;
+    run_unix_listen();
+}
+
 static int no_record_main(void *arg)
 {
     /* The first descriptor beyond those whose records are there already needs a new chunk. */
@@ -537,6 +579,7 @@ int main(void)
         TEST(test_move_that_the_new_poller_refuses_stays_at_home),
         TEST(test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest),
         TEST(test_listen_failing_at_each_call_leaves_nothing_open),
+        TEST(test_unix_listen_that_fails_leaves_no_file),
         TEST(test_record_without_memory_is_enomem_and_the_descriptor_closed),
         TEST(test_connect_that_fails_or_is_interrupted_ends_right),
         TEST(test_connect_woken_in_vain_sees_the_edge_that_comes_while_it_looks),
