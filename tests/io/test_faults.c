@@ -2,6 +2,7 @@
  * test_faults.c - one system call at a time made to fail: the right error at the right task, nobody
  * else disturbed, nothing left open.
  */
+#include "support/faults.h"
 #include "support/net.h"
 
 #include "sched/sched.h"
@@ -19,52 +20,37 @@
 
 #include <cmocka.h>
 
-/* The table in use, and what the calls below do. */
-static struct whorl__os faulty;
-static uint32_t faults_left; /* A: how many calls still fail */
-static int fault;            /* what they return; published by faults_left */
-
-static bool fails_now(void)
+/* From now on that many calls of the entry fail so; detail as in support/faults.h. */
+static void fail_calls(enum faults_entry entry, int detail, int error, uint32_t count)
 {
-    uint32_t old = whorl__load_acquire_u32(&faults_left); /* acquire, pairs arm_faults */
-    do {
-        if (old == 0) {
-            return false;
-        }
-    } while (!whorl__cas_value_u32(&faults_left, &old, old - 1));
-    return true;
+    faults_order(&(struct faults_order){.entry = entry,
+                                        .phase = FAULTS_ANY_PHASE,
+                                        .detail = detail,
+                                        .error = error,
+                                        .first = 1,
+                                        .count = count});
 }
 
-/* From now on that many calls fail so. */
-static void arm_faults(int error, uint32_t count)
+static void fail_nothing(void)
 {
-    fault = error;
-    whorl__store_release_u32(&faults_left, count); /* release, pairs fails_now */
+    faults_order(NULL);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    faulty = whorl__os_linux;
-    whorl__os = &faulty;
-    arm_faults(0, 0);
+    faults_install();
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    whorl__os = &whorl__os_linux;
+    faults_remove();
     return 0;
 }
 
 /* ---- the poller refuses ---- */
-
-static int failing_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
-{
-    const bool adds = operation == EPOLL_CTL_ADD;
-    return adds && fails_now() ? fault : whorl__os_linux.epoll_ctl(epoll_fd, operation, fd, event);
-}
 
 static void check_poller_refuses(int error)
 {
@@ -76,7 +62,7 @@ static void check_poller_refuses(int error)
     if (!net_pair(NET_UNIX_ABSTRACT, fds)) {
         return;
     }
-    arm_faults(error, UINT32_MAX);
+    fail_calls(FAULTS_epoll_ctl, EPOLL_CTL_ADD, error, UINT32_MAX);
     NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), error);
     const ssize_t put = whorl_write(fds[0], bytes, MUCH);
     NET_EXPECT(put > 0 && put < MUCH); /* what was written is told first */
@@ -88,7 +74,7 @@ static void check_poller_refuses(int error)
     NET_EXPECT_EQUAL(whorl_fd_adopt(ends[0]), error);
     NET_EXPECT_EQUAL(whorl_fd_wait(ends[0], POLLIN), error);
     NET_EXPECT_EQUAL(close(ends[0]) + close(ends[1]), 0); /* still the caller's */
-    arm_faults(0, 0);
+    fail_nothing();
     NET_EXPECT_EQUAL(net_read_all(fds[1], bytes, (size_t)put), put);
     NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
     NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), 1);
@@ -110,7 +96,6 @@ static void test_poller_that_takes_nothing_is_told_to_each_waiter(void **state)
 {
     /* The limit of watches (fs.epoll.max_user_watches) or of memory; later all works again. */
     (void)state;
-    faulty.epoll_ctl = failing_epoll_ctl;
     net_run_each(poller_refuses_main, NULL);
 }
 
@@ -123,11 +108,11 @@ static int no_move_main(void *arg)
         return 0;
     }
     net_read_waiting(0, fds[1], fds[0], 1, &place); /* nobody has waited for this end before */
-    arm_faults(-ENOSPC, UINT32_MAX);
+    fail_calls(FAULTS_epoll_ctl, EPOLL_CTL_ADD, -ENOSPC, UINT32_MAX);
     net_read_waiting(1, fds[1], fds[0], 20, &place);
     NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 0);
     NET_EXPECT_EQUAL(NET_STAT(moves), 0);
-    arm_faults(0, 0);
+    fail_nothing();
     net_read_waiting(1, fds[1], fds[0], 20, &place);
     NET_EXPECT_EQUAL(whorl_fd_loop(fds[1]), 1);
     return whorl_close(fds[0]) + whorl_close(fds[1]);
@@ -137,24 +122,18 @@ static void test_move_that_the_new_poller_refuses_stays_at_home(void **state)
 {
     /* Data goes on coming through the old one; a later attempt succeeds. */
     (void)state;
-    faulty.epoll_ctl = failing_epoll_ctl;
     net_run(no_move_main, NULL, 2);
 }
 
 /* ---- accept ---- */
 
-static int failing_accept(int fd, struct sockaddr *ret_peer, socklen_t *ret_peer_bytes)
-{
-    return fails_now() ? fault : whorl__os_linux.accept(fd, ret_peer, ret_peer_bytes);
-}
-
 static void accept_after(struct net_listener *listener, int error, uint32_t count)
 {
     const int near = net_connect(listener, WHORL_NEVER);
-    arm_faults(error, count);
+    fail_calls(FAULTS_accept, 0, error, count);
     const int far = whorl_accept(listener->fd);
     NET_EXPECT(near >= 0 && far >= 0);
-    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&faults_left), 0);
+    NET_EXPECT_EQUAL(faults_hits(), count);
     NET_EXPECT_EQUAL(whorl_close(near) + whorl_close(far), 0);
 }
 
@@ -172,10 +151,13 @@ static int accept_faults_main(void *arg)
         accept_after(&listener, shortages[i], 1);
     }
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
-        arm_faults(fatal[i], 1);
+        fail_calls(FAULTS_accept, 0, fatal[i], 1);
         NET_EXPECT_EQUAL(whorl_accept(listener.fd), fatal[i]);
     }
-    accept_after(&listener, 0, 0);
+    fail_nothing();
+    const int near = net_connect(&listener, WHORL_NEVER);
+    const int far = whorl_accept(listener.fd);
+    NET_EXPECT_EQUAL(whorl_close(near) + whorl_close(far), 0);
     net_listener_close(&listener);
     return 0;
 }
@@ -190,7 +172,6 @@ static void test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest
 {
     /* Whose fault it was decides what happens. */
     (void)state;
-    faulty.accept = failing_accept;
     net_run_with(accept_faults_main, NULL,
                  &(struct whorl_options){.loops = 1, .no_pin = 1, .log = drop_line});
     net_run_with(accept_faults_main, NULL,
@@ -199,68 +180,35 @@ static void test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest
 
 /* ---- making sockets ---- */
 
-static int failing_socket(int domain, int type, int protocol)
-{
-    return fails_now() ? fault : whorl__os_linux.socket(domain, type, protocol);
-}
-
-static int failing_bind(int fd, const struct sockaddr *address, socklen_t address_bytes)
-{
-    return fails_now() ? fault : whorl__os_linux.bind(fd, address, address_bytes);
-}
-
-static int failing_listen(int fd, int backlog)
-{
-    return fails_now() ? fault : whorl__os_linux.listen(fd, backlog);
-}
-
-static int failing_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes)
-{
-    return option == SO_REUSEADDR && fails_now()
-               ? fault
-               : whorl__os_linux.setsockopt(fd, level, option, value, bytes);
-}
-
-static int failing_connect(int fd, const struct sockaddr *address, socklen_t address_bytes)
-{
-    return fails_now() ? fault : whorl__os_linux.connect(fd, address, address_bytes);
-}
-
-static void *failing_alloc(size_t bytes)
-{
-    return fails_now() ? NULL : whorl__os_linux.alloc(bytes);
-}
+static const struct {
+    enum faults_entry entry;
+    int detail;
+} steps[] = {
+    {FAULTS_socket, 0}, {FAULTS_setsockopt, SO_REUSEADDR}, {FAULTS_bind, 0}, {FAULTS_listen, 0}};
 
 static int listen_fails_main(void *arg)
 {
     const int fds_before = net_open_fds();
     (void)arg;
-    arm_faults(-EACCES, 1);
-    NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, 0, 0), -EACCES);
-    NET_EXPECT_EQUAL(net_open_fds(), fds_before);
-    const int listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
-    NET_EXPECT(listener >= 0);
-    return whorl_close(listener);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        fail_calls(steps[i].entry, steps[i].detail, -EACCES, 1);
+        NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, 0, 0), -EACCES);
+        NET_EXPECT_EQUAL(net_open_fds(), fds_before);
+        const int listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
+        NET_EXPECT(listener >= 0);
+        NET_EXPECT_EQUAL(whorl_close(listener), 0);
+    }
+    return 0;
 }
 
 static void test_listen_failing_at_each_call_leaves_nothing_open(void **state)
 {
     /* socket, setsockopt, bind, listen in turn. */
     (void)state;
-    faulty.socket = failing_socket;
-    net_run(listen_fails_main, NULL, 1);
-    faulty.socket = whorl__os_linux.socket;
-    faulty.setsockopt = failing_setsockopt;
-    net_run(listen_fails_main, NULL, 1);
-    faulty.setsockopt = whorl__os_linux.setsockopt;
-    faulty.bind = failing_bind;
-    net_run(listen_fails_main, NULL, 1);
-    faulty.bind = whorl__os_linux.bind;
-    faulty.listen = failing_listen;
     net_run(listen_fails_main, NULL, 1);
 }
 
-static int failing_unlink(const char *path)
+static int busy_unlink(const char *path)
 {
     const int error = whorl__os_linux.unlink(path);
     return error == 0 ? -EBUSY : error;
@@ -269,37 +217,28 @@ static int failing_unlink(const char *path)
 /* The file that bind has made is gone again, or the second try would find it: -EADDRINUSE. */
 static int unix_listen_fails_main(void *arg)
 {
-    struct net_listener listener = net_listen(NET_UNIX_PATH, 0);
-    char path[sizeof listener.path];
     (void)arg;
-    memcpy(path, listener.path, sizeof path);
-    arm_faults(-EACCES, 1);
+    fail_calls(FAULTS_listen, 0, -EACCES, 2);
+    const struct net_listener listener = net_listen(NET_UNIX_PATH, 0);
     NET_EXPECT_EQUAL(listener.fd, -EACCES);
-    NET_EXPECT_EQUAL(access(path, F_OK), -1);
-    NET_EXPECT_EQUAL(whorl_unix_listen(path, 0), -EACCES);
-    NET_EXPECT_EQUAL(access(path, F_OK), -1);
-    const int other = whorl_unix_listen(path, 0);
+    NET_EXPECT_EQUAL(access(listener.path, F_OK), -1);
+    NET_EXPECT_EQUAL(whorl_unix_listen(listener.path, 0), -EACCES);
+    NET_EXPECT_EQUAL(access(listener.path, F_OK), -1);
+    const int other = whorl_unix_listen(listener.path, 0);
     NET_EXPECT(other >= 0);
-    NET_EXPECT_EQUAL(whorl_unix_listen(path, 0), -EADDRINUSE); /* not ours to remove */
-    NET_EXPECT_EQUAL(access(path, F_OK), 0);
-    NET_EXPECT_EQUAL(unlink(path), 0);
+    NET_EXPECT_EQUAL(whorl_unix_listen(listener.path, 0), -EADDRINUSE); /* not ours to remove */
+    NET_EXPECT_EQUAL(access(listener.path, F_OK), 0);
+    NET_EXPECT_EQUAL(unlink(listener.path), 0);
     return whorl_close(other);
-}
-
-static void run_unix_listen(void)
-{
-    arm_faults(-EACCES, 1);
-    net_run(unix_listen_fails_main, NULL, 1);
 }
 
 static void test_unix_listen_that_fails_leaves_no_file(void **state)
 {
     /* Nor does it tell what unlink then says. */
     (void)state;
-    faulty.listen = failing_listen;
-    run_unix_listen();
-    faulty.unlink = failing_unlink;
-    run_unix_listen();
+    net_run(unix_listen_fails_main, NULL, 1);
+    faults_table()->unlink = busy_unlink;
+    net_run(unix_listen_fails_main, NULL, 1);
 }
 
 static int no_record_main(void *arg)
@@ -311,7 +250,7 @@ static int no_record_main(void *arg)
     NET_EXPECT_EQUAL(pipe2(ends, O_CLOEXEC), 0);
     const int high = fcntl(ends[0], F_DUPFD_CLOEXEC, WHORL__RECORDS_CHUNK);
     NET_EXPECT(high >= WHORL__RECORDS_CHUNK);
-    arm_faults(0, 1);
+    fail_calls(FAULTS_alloc, 0, -ENOMEM, 1);
     NET_EXPECT_EQUAL(whorl_fd_adopt(high), -ENOMEM);
     NET_EXPECT_EQUAL(whorl_fd_adopt(high), 0);
     NET_EXPECT_EQUAL(whorl_close(high), 0);
@@ -324,9 +263,9 @@ static int no_first_record_main(void *arg)
 {
     const int fds_before = net_open_fds();
     (void)arg;
-    arm_faults(0, 1);
+    fail_calls(FAULTS_alloc, 0, -ENOMEM, 1);
     NET_EXPECT_EQUAL(whorl_tcp_listen("127.0.0.1", 0, 0, 0), -ENOMEM);
-    arm_faults(0, 1);
+    fail_calls(FAULTS_alloc, 0, -ENOMEM, 1);
     NET_EXPECT_EQUAL(whorl_tcp_connect("127.0.0.1", 1), -ENOMEM);
     NET_EXPECT_EQUAL(net_open_fds(), fds_before);
     return 0;
@@ -336,7 +275,6 @@ static void test_record_without_memory_is_enomem_and_the_descriptor_closed(void 
 {
     /* One that whorl made is closed again, one that was given stays the caller's. */
     (void)state;
-    faulty.alloc = failing_alloc;
     net_run(no_record_main, NULL, 1);
     net_run(no_first_record_main, NULL, 1);
 }
@@ -350,7 +288,7 @@ static int connect_fails_main(void *arg)
     const int fds_before = net_open_fds();
     (void)arg;
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-        arm_faults(errors[i], 1);
+        fail_calls(FAULTS_connect, 0, errors[i], 1);
         NET_EXPECT_EQUAL(net_connect(&listener, WHORL_NEVER), errors[i]);
         NET_EXPECT_EQUAL(net_open_fds(), fds_before);
     }
@@ -358,20 +296,22 @@ static int connect_fails_main(void *arg)
     return 0;
 }
 
+static uint32_t interrupted; /* A: connects */
+
 /* Interrupted: the kernel goes on by itself. */
 static int interrupted_connect(int fd, const struct sockaddr *address, socklen_t address_bytes)
 {
     const int error = whorl__os_linux.connect(fd, address, address_bytes);
-    return error == -EINPROGRESS && fails_now() ? -EINTR : error;
+    return error == -EINPROGRESS && whorl__swap_u32(&interrupted, 1) == 0 ? -EINTR : error;
 }
 
 static int connect_interrupted_main(void *arg)
 {
     int fds[2];
     (void)arg;
-    arm_faults(0, 1);
+    whorl__store_release_u32(&interrupted, 0);
     if (net_pair(NET_TCP4, fds)) {
-        NET_EXPECT_EQUAL(whorl__load_acquire_u32(&faults_left), 0);
+        NET_EXPECT_EQUAL(whorl__load_acquire_u32(&interrupted), 1);
         NET_EXPECT_EQUAL(whorl_close(fds[0]) + whorl_close(fds[1]), 0);
     }
     return 0;
@@ -381,9 +321,8 @@ static void test_connect_that_fails_or_is_interrupted_ends_right(void **state)
 {
     /* An error closes the socket, an interruption is none. */
     (void)state;
-    faulty.connect = failing_connect;
     net_run(connect_fails_main, NULL, 1);
-    faulty.connect = interrupted_connect;
+    faults_table()->connect = interrupted_connect;
     net_run_each(connect_interrupted_main, NULL);
 }
 
@@ -426,7 +365,7 @@ static void test_connect_woken_in_vain_sees_the_edge_that_comes_while_it_looks(v
 {
     /* The latch is cleared against what it was before the look, or this would hang. */
     (void)state;
-    faulty.connect = late_connect;
+    faults_table()->connect = late_connect;
     net_run(late_answer_main, NULL, 1);
     net_run(late_answer_main, NULL, 2);
 }
@@ -491,18 +430,21 @@ static void test_write_of_one_byte_at_a_time_writes_all(void **state)
 {
     /* The shortest writes there are, across the borders of parts and of windows. */
     (void)state;
-    faulty.send = short_send;
-    faulty.sendmsg = short_sendmsg;
-    faulty.writev_quiet = short_writev;
+    faults_table()->send = short_send;
+    faults_table()->sendmsg = short_sendmsg;
+    faults_table()->writev_quiet = short_writev;
     net_run_each(short_main, NULL);
 }
 
-static int storm_peer; /* C in a run */
+static int storm_peer;      /* C in a run */
+static uint32_t storm_left; /* A: refusals still to come */
 
 /* EAGAIN, and at once an edge: the peer has sent something, so the poller tells both directions. */
 static ssize_t stormy_send(int fd, const void *bytes, size_t count, int flags)
 {
-    if (fd != storm_peer && fails_now()) {
+    const uint32_t left = whorl__load_acquire_u32(&storm_left); /* the one writer's own store */
+    if (fd != storm_peer && left > 0) {
+        whorl__store_release_u32(&storm_left, left - 1);
         NET_EXPECT_EQUAL(whorl__os_linux.send(storm_peer, "!", 1, 0), 1);
         return -EAGAIN;
     }
@@ -519,9 +461,9 @@ static int storm_main(void *arg)
     }
     storm_peer = fds[1];
     net_fill(bytes, BYTES, 0);
-    arm_faults(0, STORM);
+    whorl__store_release_u32(&storm_left, STORM);
     NET_EXPECT_EQUAL(whorl_write(fds[0], bytes, BYTES), BYTES);
-    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&faults_left), 0);
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&storm_left), 0);
     NET_EXPECT_EQUAL(net_read_all(fds[1], got, BYTES), BYTES);
     NET_EXPECT(net_matches(got, BYTES, 0));
     return whorl_close(fds[0]) + whorl_close(fds[1]);
@@ -531,15 +473,10 @@ static void test_write_through_a_storm_of_eagain_gets_through(void **state)
 {
     /* Each refusal is followed by an edge, sometimes before the latch is cleared: none is lost. */
     (void)state;
-    faulty.send = stormy_send;
+    faults_table()->send = stormy_send;
     for (enum net_kind kind = NET_TCP4; kind < NET_KINDS; kind += NET_UNIX_PATH) {
         net_run_each(storm_main, &kind);
     }
-}
-
-static ssize_t failing_read(int fd, void *ret_bytes, size_t bytes_max)
-{
-    return fails_now() ? fault : whorl__os_linux.read(fd, ret_bytes, bytes_max);
 }
 
 static int read_fails_main(void *arg)
@@ -551,14 +488,14 @@ static int read_fails_main(void *arg)
         return 0;
     }
     NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
-    arm_faults(-EIO, 1);
+    fail_calls(FAULTS_read, 0, -EIO, 1);
     NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), -EIO);
     NET_EXPECT_EQUAL(byte, 0); /* untouched */
     NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), 1);
     NET_EXPECT_EQUAL(whorl_close(fds[0]), 0);
-    arm_faults(-EIO, 1); /* a drain that fails closes all the same */
+    fail_calls(FAULTS_read, 0, -EIO, 1); /* a drain that fails closes all the same */
     NET_EXPECT_EQUAL(whorl_close_until(fds[1], WHORL_NEVER), 0);
-    arm_faults(0, 0);
+    fail_nothing();
     return 0;
 }
 
@@ -566,7 +503,6 @@ static void test_read_that_fails_is_told_once_and_reads_on(void **state)
 {
     /* What the kernel says of a descriptor is the caller's to judge. */
     (void)state;
-    faulty.read = failing_read;
     net_run_each(read_fails_main, NULL);
 }
 
