@@ -16,7 +16,6 @@
 #include "base/compiler.h"
 
 #if defined(WHORL_ASAN)
-#    include <pthread.h>
 #    include <sanitizer/asan_interface.h>
 #    include <sanitizer/common_interface_defs.h>
 #    include <sanitizer/lsan_interface.h>
@@ -46,18 +45,21 @@ struct whorl__instrument {
 
 #if defined(WHORL_ASAN)
 
-static inline void whorl__asan_host(struct whorl__instrument *host)
+/*
+ * The bounds of the stack that the caller is on, which need not be its thread's own: a simulated
+ * thread is a fiber. ASan knows them and tells them to who arrives from there, so it is told of a
+ * visit to nowhere, which never happens.
+ */
+__attribute__((no_sanitize_address)) static inline void
+whorl__asan_host(struct whorl__instrument *host)
 {
-    pthread_attr_t attributes;
-    void *low = NULL;
-    size_t bytes = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &low, &bytes);
-        pthread_attr_destroy(&attributes);
-    }
+    void *mine = NULL;
+    char nowhere = 0;
+    __sanitizer_start_switch_fiber(&mine, &nowhere, sizeof nowhere);
+    __sanitizer_finish_switch_fiber(NULL, &host->asan_low, &host->asan_bytes);
+    __sanitizer_start_switch_fiber(NULL, host->asan_low, host->asan_bytes);
+    __sanitizer_finish_switch_fiber(mine, NULL, NULL);
     host->fake_stack = NULL;
-    host->asan_low = low;
-    host->asan_bytes = bytes;
 }
 
 static inline void whorl__asan_stack(struct whorl__instrument *fiber, void *low, size_t bytes)
@@ -179,7 +181,7 @@ static inline void whorl__tsan_reset(struct whorl__instrument *fiber)
 
 #endif
 
-/* A thread's own context is about to host fibers. */
+/* The context that runs now is about to be left: a thread's own, or what stands in for one. */
 static inline void whorl__instrument_host(struct whorl__instrument *host)
 {
     whorl__asan_host(host);
