@@ -20,6 +20,8 @@
  *             E2  spawn_remote: guests + 1, full fence, read ending - end: ending := 1, full fence,
  *                 wait until guests was 0: who has seen 0 in ending has its task counted by then.
  */
+#include "runtime.h"
+
 #include "sched/sched.h"
 #include "task/cancel.h"
 #include "task/future.h"
@@ -40,6 +42,41 @@
 #define REPORT_DEFAULT_NS (100 * WHORL_MILLISECOND)
 #define LOOK_NS           (10 * WHORL_MILLISECOND)
 #define SLOW_END_NS       (5 * WHORL_SECOND)
+
+/* ---- the process ---- */
+
+#define CLAIMED UINT32_MAX
+
+/* A: runtimes that live, or CLAIMED. Every change is a cas, and the word orders nothing else. */
+static uint32_t process_runtimes;
+
+bool whorl__process_claim(void)
+{
+    return whorl__cas_u32(&process_runtimes, 0, CLAIMED);
+}
+
+void whorl__process_release(void)
+{
+    const bool was_ours = whorl__cas_u32(&process_runtimes, CLAIMED, 0);
+    WHORL_ASSERT(was_ours);
+    (void)was_ours;
+}
+
+static bool process_enter(void)
+{
+    uint32_t old = whorl__load_relaxed_u32(&process_runtimes); /* relaxed: the cas checks it */
+    do {
+        if (old == CLAIMED) {
+            return false;
+        }
+    } while (!whorl__cas_value_u32(&process_runtimes, &old, old + 1));
+    return true;
+}
+
+static void process_leave(void)
+{
+    (void)whorl__add_u32(&process_runtimes, (uint32_t)-1);
+}
 
 /* ---- options ---- */
 
@@ -443,7 +480,7 @@ static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg)
     return error;
 }
 
-int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
+int whorl__run(whorl_body *body, void *arg, const struct whorl_options *options)
 {
     static const struct whorl_options defaults;
     const struct whorl_options *const chosen = options != NULL ? options : &defaults;
@@ -473,6 +510,16 @@ int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
     stop_threads(runtime, runtime->loop_count);
 destroy:
     destroy_runtime(runtime);
+    return error;
+}
+
+int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
+{
+    if (!process_enter()) {
+        return -EBUSY;
+    }
+    const int error = whorl__run(body, arg, options);
+    process_leave();
     return error;
 }
 
