@@ -30,5 +30,6 @@
 #include "whorl/timeout.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
+#include "whorl/sim.h"
 
 #endif

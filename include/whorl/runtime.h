@@ -57,7 +57,8 @@ struct whorl_options {
  * Returns what body returned (0 or -errno), or, with nothing started: -EINVAL (body NULL, loops
  * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
  * a topology hwloc does not understand, a reserved word that is not zero), -EAGAIN (no more
- * threads), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY (called from a task).
+ * threads), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY (called from a task, or while
+ * a simulation runs, see whorl/sim.h).
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own

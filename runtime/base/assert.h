@@ -16,6 +16,9 @@
 WHORL_COLD _Noreturn void whorl__check_failed(const char *expression, const char *file, int line,
                                               const char *explanation);
 
+/* NULL, or called before the process ends: to say what else may help. */
+extern void (*whorl__check_hook)(void);
+
 #define WHORL_CHECK(expression, explanation)                                                       \
     (WHORL_LIKELY(expression)                                                                      \
          ? (void)0                                                                                 \
