@@ -43,41 +43,6 @@
 #define LOOK_NS           (10 * WHORL_MILLISECOND)
 #define SLOW_END_NS       (5 * WHORL_SECOND)
 
-/* ---- the process ---- */
-
-#define CLAIMED UINT32_MAX
-
-/* A: runtimes that live, or CLAIMED. Every change is a cas, and the word orders nothing else. */
-static uint32_t process_runtimes;
-
-bool whorl__process_claim(void)
-{
-    return whorl__cas_u32(&process_runtimes, 0, CLAIMED);
-}
-
-void whorl__process_release(void)
-{
-    const bool was_ours = whorl__cas_u32(&process_runtimes, CLAIMED, 0);
-    WHORL_ASSERT(was_ours);
-    (void)was_ours;
-}
-
-static bool process_enter(void)
-{
-    uint32_t old = whorl__load_relaxed_u32(&process_runtimes); /* relaxed: the cas checks it */
-    do {
-        if (old == CLAIMED) {
-            return false;
-        }
-    } while (!whorl__cas_value_u32(&process_runtimes, &old, old + 1));
-    return true;
-}
-
-static void process_leave(void)
-{
-    (void)whorl__add_u32(&process_runtimes, (uint32_t)-1);
-}
-
 /* ---- options ---- */
 
 static void log_to_stderr(void *log_arg, const char *line)
@@ -278,6 +243,50 @@ static int start_threads(struct whorl__runtime *runtime)
     return 0;
 }
 
+/* ---- the process ---- */
+
+#define CLAIMED UINT32_MAX
+
+/* A: runtimes that live, or CLAIMED. Every change is a cas, and the word orders nothing else. */
+static uint32_t process_runtimes;
+
+bool whorl__process_claim(void)
+{
+    return whorl__cas_u32(&process_runtimes, 0, CLAIMED);
+}
+
+void whorl__process_release(void)
+{
+    const bool was_ours = whorl__cas_u32(&process_runtimes, CLAIMED, 0);
+    WHORL_ASSERT(was_ours);
+    (void)was_ours;
+}
+
+/* In a child of fork, where none of them lives. A simulation goes on in the child, for what that is
+ * worth: its one thread is there. */
+static void process_forked(void)
+{
+    if (whorl__load_relaxed_u32(&process_runtimes) != CLAIMED) { /* relaxed: it is alone */
+        whorl__store_relaxed_u32(&process_runtimes, 0);          /* relaxed: it is alone */
+    }
+}
+
+static bool process_enter(void)
+{
+    uint32_t old = whorl__load_relaxed_u32(&process_runtimes); /* relaxed: the cas checks it */
+    do {
+        if (old == CLAIMED) {
+            return false;
+        }
+    } while (!whorl__cas_value_u32(&process_runtimes, &old, old + 1));
+    return true;
+}
+
+static void process_leave(void)
+{
+    (void)whorl__add_u32(&process_runtimes, (uint32_t)-1);
+}
+
 /* ---- fork ---- */
 
 /*
@@ -289,6 +298,7 @@ static void come_to_child(struct whorl__worker *worker)
     const struct whorl__loop *const loop = (const struct whorl__loop *)worker;
     whorl__overflow_forked();
     whorl__culprit_forked();
+    process_forked();
     if (loop == NULL) {
         return;
     }
