@@ -11,14 +11,24 @@
 #ifndef WHORL_FIBER_STACK_H
 #define WHORL_FIBER_STACK_H
 
+#include "base/assert.h"
 #include "base/compiler.h"
 
 struct whorl__fiber;
 struct whorl__stacks;
 
+/* The largest pages a kernel may use here: stacks and guards are whole numbers of them. */
+#if defined(__aarch64__)
+#    define WHORL_STACK_PAGE_MAX ((size_t)64 << 10)
+#else
+#    define WHORL_STACK_PAGE_MAX ((size_t)4 << 10)
+#endif
+
 /* Sanitized code has two to three times larger frames. */
 #if defined(WHORL_ASAN) || defined(WHORL_TSAN)
 #    define WHORL_STACK_MIN_LOG2 17
+#elif defined(__aarch64__)
+#    define WHORL_STACK_MIN_LOG2 16 /* a page may be as large; unused ones are not there */
 #else
 #    define WHORL_STACK_MIN_LOG2 14
 #endif
@@ -29,7 +39,13 @@ struct whorl__stacks;
 #define WHORL_STACK_DEFAULT  ((size_t)64 << 10)
 #define WHORL_STACK_MAX_LOG2 26
 #define WHORL_STACK_MAX      ((size_t)1 << WHORL_STACK_MAX_LOG2)
-#define WHORL_STACK_GUARD    ((size_t)16 << 10)
+/* No smaller than the steps that compilers take with -fstack-clash-protection: 4 KiB, and 64 KiB on
+ * AArch64. */
+#if defined(__aarch64__)
+#    define WHORL_STACK_GUARD ((size_t)64 << 10)
+#else
+#    define WHORL_STACK_GUARD ((size_t)16 << 10)
+#endif
 /* At most so many are kept warm in one place (a loop's cache, the store), of at most so many bytes.
  * Under TSan a warm fiber holds a TSan fiber, and gcc's TSan dies above 8128. */
 #if defined(WHORL_TSAN)
@@ -41,6 +57,9 @@ struct whorl__stacks;
 #define WHORL_STACK_WARM_MIN    4U
 
 #define WHORL_STACK_CLASS_COUNT (WHORL_STACK_MAX_LOG2 - WHORL_STACK_MIN_LOG2 + 1)
+
+WHORL_STATIC(WHORL_STACK_MIN % WHORL_STACK_PAGE_MAX == 0, "a stack ends where a page does");
+WHORL_STATIC(WHORL_STACK_GUARD % WHORL_STACK_PAGE_MAX == 0, "so does a guard");
 
 /* How the guards of a whorl__stacks are made; it only ever moves down this list. */
 enum whorl__guard {
