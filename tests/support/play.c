@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define PATIENCE_NS (10 * WHORL_SECOND)
 
@@ -26,9 +27,20 @@ int count_own(const char *folder)
     return count;
 }
 
-static void *do_nothing(void *arg)
+static void *tell_number(void *arg)
 {
-    return arg;
+    *(pid_t *)arg = gettid();
+    return NULL;
+}
+
+/* A thread that was joined stays in the kernel's list for a moment. */
+static void wait_until_unlisted(pid_t thread)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d", thread);
+    while (access(path, F_OK) == 0) {
+        sched_yield();
+    }
 }
 
 /* The first thread of a process makes a sanitizer start one of its own, which then stays. */
@@ -36,8 +48,10 @@ static int count_threads(void)
 {
     static bool had_one;
     pthread_t thread;
-    if (!had_one && pthread_create(&thread, NULL, do_nothing, NULL) == 0) {
+    pid_t number;
+    if (!had_one && pthread_create(&thread, NULL, tell_number, &number) == 0) {
         (void)pthread_join(thread, NULL);
+        wait_until_unlisted(number);
         had_one = true;
     }
     return count_own("task");
