@@ -70,7 +70,8 @@ static unsigned count_loops(const struct whorl_options *options,
     if (options->mode == WHORL_MODE_SINGLE) {
         return 1;
     }
-    return (unsigned)(options->loops > 0 ? options->loops : whorl__topology_loops(topology));
+    const int wanted = options->loops > 0 ? options->loops : whorl__topology_loops(topology);
+    return (unsigned)(wanted < WHORL_LOOPS_MAX ? wanted : WHORL_LOOPS_MAX);
 }
 
 static void apply_options(struct whorl__runtime *runtime, const struct whorl_options *options)
@@ -194,9 +195,9 @@ static void pin_thread(const struct whorl__loop *loop)
         return;
     }
     const int error = whorl__topology_bind(runtime->topology, (int)loop->index);
-    if (error != 0 && error != -ENOTSUP) {
-        whorl__log(runtime, "whorl: loop %u is not pinned to a core: %s", loop->index,
-                   whorl_error_text(error));
+    if (error != 0 && error != -ENOTSUP && whorl__swap_u32(&runtime->unpinned_told, 1) == 0) {
+        whorl__log(runtime, "whorl: loop %u is not pinned to a core: %s (said for one loop only)",
+                   loop->index, whorl_error_text(error));
     }
 }
 

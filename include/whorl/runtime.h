@@ -34,11 +34,13 @@ enum whorl_mode {
 struct whorl_options {
     int loops;            /* 0: one per allowed core, in the cgroup quota; up to WHORL_LOOPS_MAX */
     enum whorl_mode mode; /* WHORL_MODE_AUTO */
-    int no_pin;           /* non-zero: leave the threads unpinned; a pin that fails only warns */
+    int no_pin;           /* non-zero: leave the threads unpinned; pins that fail warn once */
     size_t stack_bytes;   /* stack of a task without a size of its own; 0: 64 KiB */
     int64_t stall_ns;     /* a loop in a task for longer is stuck; 0: 2 ms; WHORL_NEVER: no watch */
     int64_t report_ns;    /* a task that holds its loop for longer is named once; 0: 100 ms */
-    const char *topology; /* NULL: this machine; else an hwloc synthetic description, for tests */
+    /* NULL: this machine. Else another, to try the placement of loops: a synthetic description of
+     * hwloc's ("pack:2 l3:1 core:64 pu:2"), or a file from lstopo whose name ends in .xml. */
+    const char *topology;
     /* Where warnings go, one line without its end; any thread may call it. NULL: standard error. */
     void (*log)(void *log_arg, const char *line);
     void *log_arg;
@@ -58,7 +60,7 @@ struct whorl_options {
  * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
  * a topology hwloc does not understand, a reserved word that is not zero), -EAGAIN (no more
  * threads), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY (called from a task, or while
- * a simulation runs, see whorl/sim.h).
+ * a simulation runs, see whorl/sim.h), or why the file that topology names cannot be read.
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own

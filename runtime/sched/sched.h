@@ -53,6 +53,7 @@ struct whorl__runtime {
     struct whorl__topology *topology;          /* C */
     void (*log)(void *log_arg, const char *line); /* C */
     void *log_arg;              /* C */
+    uint32_t unpinned_told;     /* A: a loop that could not be pinned has been named */
     struct whorl__stacks *stacks;
     struct whorl__records records;
     struct whorl__slots slots;

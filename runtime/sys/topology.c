@@ -58,7 +58,20 @@ static int hwloc_status(int result)
 
 /* ---- from hwloc's tree to the table ---- */
 
-static int load(const char *synthetic, hwloc_topology_t *ret_tree)
+/* A file's name ends in ".xml"; what hwloc takes for a synthetic description never does. */
+static bool names_file(const char *description)
+{
+    const char *const dot = strrchr(description, '.');
+    return dot && strcmp(dot, ".xml") == 0;
+}
+
+static int describe(hwloc_topology_t tree, const char *description)
+{
+    return hwloc_status(names_file(description) ? hwloc_topology_set_xml(tree, description)
+                                                : hwloc_topology_set_synthetic(tree, description));
+}
+
+static int load(const char *description, hwloc_topology_t *ret_tree)
 {
     hwloc_topology_t tree;
     errno = 0;
@@ -66,8 +79,8 @@ static int load(const char *synthetic, hwloc_topology_t *ret_tree)
     if (error) {
         return error;
     }
-    if (synthetic) {
-        error = hwloc_status(hwloc_topology_set_synthetic(tree, synthetic));
+    if (description) {
+        error = describe(tree, description);
     } else {
         /* Some of its ways to look at processors run on each in turn: not in our thread. */
         const unsigned long flags = HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING;
@@ -168,14 +181,13 @@ static int loops_under_quota(int core_count)
     return core_count < loops_max ? core_count : loops_max;
 }
 
-static int fill(struct whorl__topology *topology, hwloc_topology_t tree, bool is_synthetic)
+static void fill(struct whorl__topology *topology, hwloc_topology_t tree, bool is_described)
 {
     topology->is_this_machine = hwloc_topology_is_thissystem(tree) != 0;
     const struct cpu_mask *mask = NULL;
-    if (topology->is_this_machine) {
-        if (sched_getaffinity(0, sizeof topology->affinity.bits, topology->affinity.bits)) {
-            return -errno;
-        }
+    /* Where a sandbox does not tell the affinity, all processors count. */
+    if (topology->is_this_machine &&
+        sched_getaffinity(0, sizeof topology->affinity.bits, topology->affinity.bits) == 0) {
         mask = &topology->affinity;
     }
     topology->core_count = collect_cores(tree, mask, topology->cores);
@@ -185,14 +197,13 @@ static int fill(struct whorl__topology *topology, hwloc_topology_t tree, bool is
     }
     WHORL_CHECK(topology->core_count >= 1, "hwloc sees no processor");
     sort_by_efficiency(topology->cores, topology->core_count);
-    topology->loops = is_synthetic ? topology->core_count : loops_under_quota(topology->core_count);
-    return 0;
+    topology->loops = is_described ? topology->core_count : loops_under_quota(topology->core_count);
 }
 
-int whorl__topology_create(const char *synthetic, struct whorl__topology **ret_topology)
+int whorl__topology_create(const char *description, struct whorl__topology **ret_topology)
 {
     hwloc_topology_t tree;
-    int error = load(synthetic, &tree);
+    int error = load(description, &tree);
     if (error) {
         return error;
     }
@@ -205,11 +216,7 @@ int whorl__topology_create(const char *synthetic, struct whorl__topology **ret_t
         goto out;
     }
     memset(topology, 0, bytes);
-    error = fill(topology, tree, synthetic != NULL);
-    if (error) {
-        whorl__os->free(topology);
-        goto out;
-    }
+    fill(topology, tree, description != NULL);
     *ret_topology = topology;
 out:
     hwloc_topology_destroy(tree);

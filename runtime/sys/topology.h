@@ -23,10 +23,11 @@ enum whorl__distance {
 
 /*
  * Looks at this machine: the cores that the cpuset and the calling thread's affinity leave to us.
- * `synthetic` is NULL, or an hwloc description of another machine ("pack:2 l3:1 core:64 pu:2").
- * The affinity of the caller is the same afterwards. Returns 0, -ENOMEM, -EINVAL (description).
+ * `description` is NULL, or another machine as hwloc describes it: "pack:2 l3:1 core:64 pu:2", or
+ * the name of a file that `lstopo machine.xml` wrote there. The affinity of the caller is the same
+ * afterwards. Returns 0, -ENOMEM, -EINVAL (description), or why the file cannot be read.
  */
-WHORL_MUST_USE int whorl__topology_create(const char *synthetic,
+WHORL_MUST_USE int whorl__topology_create(const char *description,
                                           struct whorl__topology **ret_topology);
 void whorl__topology_destroy(struct whorl__topology *topology);
 

@@ -7,10 +7,20 @@
 #ifndef WHORL_TESTS_SUPPORT_CHILD_H
 #define WHORL_TESTS_SUPPORT_CHILD_H
 
+#include "base/compiler.h"
+
 #include <stdbool.h>
 
 /* What a body returns that cannot be asked on this system. The test then skips. */
 enum { CHILD_CANNOT = 99 };
+
+/* Whether a sanitizer is in the process: it makes system calls of its own, and may die where they
+ * are refused. */
+#if defined(WHORL_ASAN) || defined(WHORL_TSAN)
+#    define CHILD_IS_SANITIZED true
+#else
+#    define CHILD_IS_SANITIZED false
+#endif
 
 /* Runs the body in a child process, whose damage stays there. What the body returns, 0 to 255; -1
  * when it ended by a signal. */

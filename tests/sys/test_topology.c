@@ -155,6 +155,26 @@ static void test_topology_victims_are_all_others_nearest_first(void **state)
     }
 }
 
+static void test_topology_victims_of_two_big_packages_are_ordered_ring_by_ring(void **state)
+{
+    /* 2 x 64 cores, a cache for each sixteen: the own group from the next loop on, the own package,
+     * the other; each of them a ring that begins behind the thief. */
+    int order[127], level[127];
+    (void)state;
+    struct whorl__topology *topology = create("pack:2 l3:4 l2:16 core:1 pu:2");
+    whorl__topology_victims(topology, 70, 128, order, level);
+    for (int i = 0; i < 127; ++i) {
+        const int group = 64 + (7 + i) % 16;
+        const int package = 80 + (i - 15);
+        const int machine = i - 63;
+        assert_int_equal(order[i], i < 15 ? group : i < 63 ? package : machine);
+        assert_int_equal(level[i], i < 15   ? WHORL__SAME_L3
+                                   : i < 63 ? WHORL__SAME_PACKAGE
+                                            : WHORL__SAME_MACHINE);
+    }
+    whorl__topology_destroy(topology);
+}
+
 static void test_topology_victims_start_at_the_next_loop(void **state)
 {
     /* Within one distance thieves must not all begin with the same victim. */
@@ -383,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_topology_more_loops_than_cores_wrap_around),
         cmocka_unit_test(test_topology_distance_is_symmetric),
         cmocka_unit_test(test_topology_victims_are_all_others_nearest_first),
+        cmocka_unit_test(test_topology_victims_of_two_big_packages_are_ordered_ring_by_ring),
         cmocka_unit_test(test_topology_victims_start_at_the_next_loop),
         cmocka_unit_test(test_topology_bad_description_is_refused),
         cmocka_unit_test(test_topology_described_machine_cannot_be_bound_to),
