@@ -36,12 +36,17 @@
 /* Half of what the kernel allows a process by default; the other half is the program's. */
 #define PROTECT_MAX 16384U
 
+/* As many guards are given up for the entries they took, when the kernel has none left. */
+#define RELEASE_MAX 64U
+
 struct whorl__slab {
     struct whorl__slab *next; /* M(lock) */
     char *base;               /* C */
     size_t bytes;             /* C */
     unsigned count;           /* C */
     unsigned carved;          /* M(lock): stacks 0 .. carved-1 exist */
+    unsigned protect_first;   /* M(lock): guards by protection: from this stack's ... */
+    unsigned protect_end;     /* M(lock): ... to the one before this */
     struct whorl__fiber fibers[];
 };
 
@@ -116,13 +121,54 @@ static void lower_guard_locked(struct whorl__stacks *stacks, enum whorl__guard g
     }
 }
 
-static bool protect_locked(struct whorl__stacks *stacks, char *low)
+static size_t slot_bytes_of(const struct whorl__slab *slab)
 {
-    if (stacks->protect_count >= PROTECT_MAX ||
-        whorl__os->protect(low, WHORL_STACK_GUARD, PROT_NONE) != 0) {
+    return slab->bytes / slab->count;
+}
+
+/* Takes the newest guards of a slab away, never its lowest; returns how many of `most`. */
+static unsigned release_some_locked(struct whorl__slab *slab, unsigned most)
+{
+    unsigned released = 0;
+    while (released < most && slab->protect_end > slab->protect_first && slab->protect_end > 1) {
+        char *low = slab->base + (slab->protect_end - 1) * slot_bytes_of(slab);
+        if (whorl__os->protect(low, WHORL_STACK_GUARD, PROT_READ | PROT_WRITE) != 0) {
+            break;
+        }
+        slab->protect_end--;
+        released++;
+    }
+    return released;
+}
+
+/* The last map entries went into guards, and the next slab, thread or large block needs one. */
+static WHORL_COLD void release_guards_locked(struct whorl__stacks *stacks)
+{
+    unsigned left = RELEASE_MAX;
+    for (unsigned i = 0; i < WHORL_STACK_CLASS_COUNT; i++) {
+        for (struct whorl__slab *slab = stacks->shelves[i].slabs; slab != NULL; slab = slab->next) {
+            left -= release_some_locked(slab, left);
+        }
+    }
+    stacks->protect_count -= RELEASE_MAX - left;
+    stacks->info.unguarded += RELEASE_MAX - left;
+}
+
+static bool protect_locked(struct whorl__stacks *stacks, struct whorl__slab *slab, char *low)
+{
+    if (stacks->protect_count >= PROTECT_MAX) {
         lower_guard_locked(stacks, WHORL__GUARD_SLAB);
         return false;
     }
+    if (whorl__os->protect(low, WHORL_STACK_GUARD, PROT_NONE) != 0) {
+        lower_guard_locked(stacks, WHORL__GUARD_SLAB);
+        release_guards_locked(stacks);
+        return false;
+    }
+    if (slab->protect_end == 0) {
+        slab->protect_first = slab->carved;
+    }
+    slab->protect_end = slab->carved + 1;
     stacks->protect_count++;
     return true;
 }
@@ -154,8 +200,8 @@ static bool mark_locked(struct whorl__stacks *stacks, char *low)
     return stacks->markers_proven;
 }
 
-/* Makes the guard at `low` by the best means that still works. */
-static bool guard_locked(struct whorl__stacks *stacks, char *low, bool lowest_of_slab)
+/* Makes the guard of the next stack, at `low`, by the best means that still works. */
+static bool guard_locked(struct whorl__stacks *stacks, struct whorl__slab *slab, char *low)
 {
     if (stacks->info.guard == WHORL__GUARD_MARKER) {
         if (mark_locked(stacks, low)) {
@@ -163,10 +209,10 @@ static bool guard_locked(struct whorl__stacks *stacks, char *low, bool lowest_of
         }
         lower_guard_locked(stacks, WHORL__GUARD_PROTECT);
     }
-    if (stacks->info.guard == WHORL__GUARD_PROTECT) {
-        return protect_locked(stacks, low);
+    if (stacks->info.guard == WHORL__GUARD_PROTECT && protect_locked(stacks, slab, low)) {
+        return true;
     }
-    return lowest_of_slab && whorl__os->protect(low, WHORL_STACK_GUARD, PROT_NONE) == 0;
+    return slab->carved == 0 && whorl__os->protect(low, WHORL_STACK_GUARD, PROT_NONE) == 0;
 }
 
 /* Maps room for as many stacks as a slab should hold, or, where memory is short, for fewer. */
@@ -215,9 +261,8 @@ static int add_slab_locked(struct whorl__stacks *stacks, unsigned size_class)
 static struct whorl__fiber *carve_locked(struct whorl__stacks *stacks, unsigned size_class)
 {
     struct whorl__slab *slab = stacks->shelves[size_class].slabs;
-    const size_t bytes = whorl__stack_class_bytes(size_class);
-    char *guard = slab->base + slab->carved * (WHORL_STACK_GUARD + bytes);
-    if (!guard_locked(stacks, guard, slab->carved == 0)) {
+    char *guard = slab->base + slab->carved * slot_bytes_of(slab);
+    if (!guard_locked(stacks, slab, guard)) {
         if (slab->carved == 0) {
             return NULL;
         }
@@ -226,10 +271,10 @@ static struct whorl__fiber *carve_locked(struct whorl__stacks *stacks, unsigned 
     struct whorl__fiber *fiber = &slab->fibers[slab->carved++];
     memset(fiber, 0, sizeof(*fiber));
     fiber->stack_low = guard + WHORL_STACK_GUARD;
-    fiber->stack_bytes = bytes;
+    fiber->stack_bytes = whorl__stack_class_bytes(size_class);
     fiber->slab = slab;
     fiber->size_class = size_class;
-    whorl__instrument_stack(&fiber->instrument, fiber->stack_low, bytes);
+    whorl__instrument_stack(&fiber->instrument, fiber->stack_low, fiber->stack_bytes);
     return fiber;
 }
 

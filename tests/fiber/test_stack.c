@@ -18,6 +18,7 @@ static struct {
     int advise_guard_status;
     bool advise_guard_ignored;
     int protects_left;
+    int protect_refused; /* the how-manieth guard from now, once; 0: none */
     int maps_left;
     size_t map_bytes_max;
     int allocs_left;
@@ -51,10 +52,11 @@ static int port_advise(void *base, size_t bytes, int advice)
 
 static int port_protect(void *base, size_t bytes, int protection)
 {
-    if (!spend(&port.protects_left)) {
+    const bool is_guard = protection == PROT_NONE;
+    if (!spend(&port.protects_left) || (is_guard && port.protect_refused-- == 1)) {
         return -ENOMEM;
     }
-    port.protects++;
+    port.protects += is_guard;
     return real_os->protect(base, bytes, protection);
 }
 
@@ -265,6 +267,31 @@ static void test_guards_out_of_map_entries_still_guard_each_slab(void **state)
     put_many(rig, fibers);
 }
 
+static void test_guards_are_given_up_for_the_entries_they_took(void **state)
+{
+    /* The kernel refuses the guard at the bottom of the second slab: the first one gives up its own
+     * but the lowest, and then there is room. */
+    enum { SLAB_STACKS = 4 };
+    struct rig *rig = *state;
+    struct whorl__fiber *fibers[MANY];
+    char *lowest = NULL;
+    port.advise_guard_status = -EINVAL;
+    port.map_bytes_max = SLAB_STACKS * slot_bytes();
+    port.protect_refused = SLAB_STACKS + 1;
+    get_many(rig, fibers);
+    const struct whorl__stacks_info info = info_of(rig);
+    assert_int_equal(info.guard, WHORL__GUARD_SLAB);
+    assert_int_equal(info.unguarded, info.out + info.shelved - info.slabs);
+    for (int i = 0; i < SLAB_STACKS; i++) {
+        if (lowest == NULL || fibers[i]->stack_low < lowest) {
+            lowest = fibers[i]->stack_low;
+        }
+    }
+    assert_false(survives_write(lowest - 1));
+    assert_true(survives_write(lowest + slot_bytes() - 1));
+    put_many(rig, fibers);
+}
+
 static void test_slab_without_any_guard_is_not_used(void **state)
 {
     /* The last resort has a limit: no guard at the bottom of the slab, no stack. */
@@ -411,6 +438,7 @@ int main(void)
         WITH_PORT(test_guards_by_protection_where_markers_are_refused),
         WITH_PORT(test_guards_by_protection_where_markers_are_a_lie),
         WITH_PORT(test_guards_out_of_map_entries_still_guard_each_slab),
+        WITH_PORT(test_guards_are_given_up_for_the_entries_they_took),
         WITH_PORT(test_slab_without_any_guard_is_not_used),
         WITH_PORT(test_short_address_space_gets_smaller_slabs),
         WITH_PORT(test_memory_failing_anywhere_leaves_nothing_behind),
