@@ -69,10 +69,12 @@ WHORL_API int whorl_socket_port(int fd);
 /*
  * whorl_accept - wait for a connection.
  *
- * Returns its descriptor. A connection that was reset before it could be taken is passed over. Out
- * of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): logged once, tried again after a
- * pause of 50 ms, so a server only has to loop. An accepted connection is never dropped by a
- * cancel.
+ * Returns its descriptor, -EINVAL or -EOPNOTSUPP (fd does not listen), or another error of the
+ * kernel. A connection that was reset before it could be taken is passed over; 64 of them in a row
+ * are logged once and cost a pause of 1 ms, so that a filter that refuses every accept is no busy
+ * loop. Out of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): logged once, tried again
+ * after a pause of 50 ms, so a server only has to loop. An accepted connection is never dropped by
+ * a cancel, except when it waits for memory for its record.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   yes, if nobody is there      Cancellation point: if it waits  Allocates: a record
@@ -169,8 +171,8 @@ WHORL_API int whorl_shutdown_until(int fd, int how, int64_t deadline_ns);
 WHORL_API int whorl_close(int fd);
 /*
  * Close so that what was written arrives: half-close, then read and drop what still comes until the
- * peer has closed as well, or until the deadline. 0, -EBADF, -ETIMEDOUT or -ECANCELED; it is closed
- * in any case but -EBADF.
+ * peer has closed as well, or until the deadline. 0, -EBADF, -ETIMEDOUT or -ECANCELED; -ENOMEM or
+ * -ENOSPC: it could not wait. It is closed in any case but -EBADF.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   yes                          Cancellation point: yes     Allocates: no

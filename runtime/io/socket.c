@@ -18,7 +18,9 @@
 #include <sys/un.h>
 
 #define BACKLOG_DEFAULT   1024
-#define ACCEPT_PAUSE_NS   (50 * WHORL_MILLISECOND)
+#define SHORTAGE_PAUSE_NS (50 * WHORL_MILLISECOND)
+#define PEERS_PAUSE_NS    (1 * WHORL_MILLISECOND)
+#define PEERS_IN_A_ROW    64 /* that are passed over without a pause */
 #define UNIX_PAUSE_NS     (1 * WHORL_MILLISECOND)
 
 struct address {
@@ -205,6 +207,13 @@ int whorl_socket_port(int fd)
 
 /* ---- accept ---- */
 
+struct accepting {
+    struct whorl__call call;
+    int64_t deadline_ns;
+    int accepted;  /* -1: none yet */
+    unsigned gone; /* peers that were passed over */
+};
+
 /* The peer gave up, or the network did, before we came: the next one may be fine. */
 static bool is_peers_fault(int error)
 {
@@ -229,21 +238,66 @@ static bool is_shortage(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
-static int pause_accepting(struct whorl__call *call, int error, int64_t deadline_ns)
+static void log_once(struct accepting *accepting, int error, const char *comfort)
 {
+    struct whorl__call *const call = &accepting->call;
     if (!call->record->accept_logged) {
         call->record->accept_logged = true;
-        whorl__log(call->task->runtime,
-                   "whorl: accept: %s; connections wait in the kernel until some are closed, "
-                   "or raise the limit (ulimit -n)",
-                   whorl_error_text(error));
+        whorl__log(call->task->runtime, "whorl: accept: %s; %s", whorl_error_text(error), comfort);
     }
-    const int64_t next_ns = whorl_after(ACCEPT_PAUSE_NS);
-    if (next_ns >= deadline_ns) {
-        error = whorl_sleep_until(deadline_ns);
-        return error != 0 ? error : -ETIMEDOUT;
+}
+
+/* 0 to try again. Where there is no memory for a timer either, the others go first. */
+static int pause_accepting(const struct accepting *accepting, int64_t pause_ns)
+{
+    const int64_t next_ns = whorl_after(pause_ns);
+    const int64_t deadline_ns = accepting->deadline_ns;
+    if (whorl__record_is_closing(accepting->call.record)) {
+        return -EBADF;
     }
-    return whorl_sleep_until(next_ns);
+    int error = whorl_sleep_until(next_ns < deadline_ns ? next_ns : deadline_ns);
+    if (error == -ENOMEM) {
+        error = whorl_yield();
+    }
+    return error == 0 && whorl_now() >= deadline_ns ? -ETIMEDOUT : error;
+}
+
+static int wait_out_shortage(struct accepting *accepting, int error)
+{
+    log_once(accepting, error,
+             "connections wait in the kernel until some are closed, or raise the limit "
+             "(ulimit -n)");
+    return pause_accepting(accepting, SHORTAGE_PAUSE_NS);
+}
+
+/* It may be no peer at all, but a filter that refuses every accept: that must not spin. */
+static int pass_over(struct accepting *accepting, int error)
+{
+    if (++accepting->gone % PEERS_IN_A_ROW != 0) {
+        return 0;
+    }
+    log_once(accepting, error, "so it was many times in a row; accepting goes on");
+    return pause_accepting(accepting, PEERS_PAUSE_NS);
+}
+
+/* A connection that was taken is kept through a shortage of memory, too. */
+static int adopt_accepted(struct accepting *accepting, int fd)
+{
+    struct whorl__call *const call = &accepting->call;
+    int error;
+    while ((error = whorl__call_adopt(call->task, fd, call->record->kind)) == -ENOMEM) {
+        error = wait_out_shortage(accepting, error);
+        if (error != 0) {
+            break;
+        }
+    }
+    if (error != 0) {
+        (void)whorl__os->close(fd);
+        return error;
+    }
+    call->record->accept_logged = false;
+    accepting->accepted = fd;
+    return 0;
 }
 
 /* `anyway`: whatever the latch says. */
@@ -261,47 +315,44 @@ static int try_accept(struct whorl__call *call, bool anyway)
     return fd;
 }
 
-/* One step: a descriptor, 0 to go on, or an error. Descriptor 0 exists, so it goes by ret_fd. */
-static int accept_step(struct whorl__call *call, int64_t deadline_ns, int *ret_fd)
+/* One step; 0: look whether one was accepted, else go on. */
+static int accept_step(struct accepting *accepting)
 {
+    struct whorl__call *const call = &accepting->call;
     int fd = try_accept(call, false);
     int error = 0;
     if (fd == -EAGAIN) {
-        error = whorl__call_failed(call, whorl__call_wait(call, WHORL__IN, deadline_ns));
+        error = whorl__call_failed(
+            call, whorl__call_wait(call, WHORL__IN, accepting->deadline_ns));
         if (error == -ETIMEDOUT) { /* a busy loop may not have asked its poller in time */
             fd = try_accept(call, true);
         }
     }
     if (fd >= 0) {
-        call->record->accept_logged = false;
-        *ret_fd = adopt_new(call->task, fd, call->record->kind);
-        return *ret_fd < 0 ? *ret_fd : 0;
+        return adopt_accepted(accepting, fd);
     }
     if (fd == -EAGAIN) {
         return error;
     }
     if (is_shortage(fd)) {
-        return whorl__record_is_closing(call->record)
-                   ? -EBADF
-                   : pause_accepting(call, fd, deadline_ns);
+        return wait_out_shortage(accepting, fd);
     }
-    return is_peers_fault(fd) ? 0 : fd;
+    return is_peers_fault(fd) ? pass_over(accepting, fd) : fd;
 }
 
 int whorl_accept_until(int fd, int64_t deadline_ns)
 {
-    struct whorl__call call;
-    int accepted = -1;
-    int error = whorl__call_begin(&call, fd);
+    struct accepting accepting = {.deadline_ns = deadline_ns, .accepted = -1};
+    int error = whorl__call_begin(&accepting.call, fd);
     if (error != 0) {
         return error;
     }
-    while (error == 0 && accepted < 0) {
-        error = accept_step(&call, deadline_ns, &accepted);
+    while (error == 0 && accepting.accepted < 0) {
+        error = accept_step(&accepting);
     }
-    whorl__call_was_ready(&call);
-    whorl__call_end(&call);
-    return error != 0 ? error : accepted;
+    whorl__call_was_ready(&accepting.call);
+    whorl__call_end(&accepting.call);
+    return error != 0 ? error : accepting.accepted;
 }
 
 int whorl_accept(int fd)

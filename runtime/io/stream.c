@@ -257,6 +257,12 @@ int whorl_close(int fd)
     return error;
 }
 
+/* Whether we could not wait for the peer; what ends its stream otherwise is its own affair. */
+static bool is_ours(ssize_t error)
+{
+    return error == -ETIMEDOUT || error == -ECANCELED || error == -ENOMEM || error == -ENOSPC;
+}
+
 /* Until the peer has closed as well; what it still sends is dropped. */
 static int drain(int fd, int64_t deadline_ns)
 {
@@ -265,7 +271,7 @@ static int drain(int fd, int64_t deadline_ns)
     do {
         got = whorl_read_until(fd, dropped, sizeof dropped, deadline_ns);
     } while (got > 0);
-    return got == -ETIMEDOUT || got == -ECANCELED ? (int)got : 0;
+    return is_ours(got) ? (int)got : 0;
 }
 
 int whorl_close_until(int fd, int64_t deadline_ns)

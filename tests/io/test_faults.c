@@ -178,6 +178,124 @@ static void test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest
                  &(struct whorl_options){.loops = 2, .no_pin = 1, .log = drop_line});
 }
 
+static uint32_t accept_lines; /* A */
+
+static void count_line(void *arg, const char *line)
+{
+    (void)arg;
+    (void)whorl__add_u32(&accept_lines, strstr(line, "accept") != NULL);
+}
+
+static int accept_task(void *arg)
+{
+    return whorl_accept(*(const int *)arg);
+}
+
+/* A filter that refuses every accept looks like a peer that gave up, for ever. */
+static int refused_for_ever_main(void *arg)
+{
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    (void)arg;
+    fail_calls(FAULTS_accept, 0, -EPERM, UINT32_MAX);
+    const int64_t start_ns = whorl_now();
+    NET_EXPECT_EQUAL(whorl_accept_until(listener.fd, whorl_after(20 * WHORL_MILLISECOND)),
+                     -ETIMEDOUT);
+    const int64_t pauses = (whorl_now() - start_ns) / WHORL_MILLISECOND;
+    NET_EXPECT(faults_hits() <= 64 * (uint32_t)(pauses + 1));
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&accept_lines), 1);
+    struct whorl_task *const cancelled = net_spawn(accept_task, &listener.fd, 0);
+    net_until_parked(cancelled);
+    NET_EXPECT(whorl_cancel(cancelled, NULL));
+    NET_EXPECT_EQUAL(net_finish(cancelled), -ECANCELED);
+    struct whorl_task *const closed = net_spawn(accept_task, &listener.fd, 0);
+    net_until_parked(closed);
+    net_listener_close(&listener);
+    NET_EXPECT_EQUAL(net_finish(closed), -EBADF);
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&accept_lines),
+                     1); /* of the same listener: said once */
+    return 0;
+}
+
+static void run_counting_lines(whorl_body *body, int loops)
+{
+    whorl__store_release_u32(&accept_lines, 0);
+    net_run_with(body, NULL,
+                 &(struct whorl_options){
+                     .loops = loops, .no_pin = 1, .report_ns = WHORL_NEVER, .log = count_line});
+}
+
+static void test_accept_refused_for_ever_pauses_says_so_and_can_be_ended(void **state)
+{
+    /* It neither spins nor holds its loop; the deadline, a cancel and a close get through. */
+    (void)state;
+    run_counting_lines(refused_for_ever_main, 1);
+    run_counting_lines(refused_for_ever_main, 2);
+}
+
+/* The first allocation is for the record of the connection. */
+static int accept_without_memory_main(void *arg)
+{
+    const bool no_timer = arg != NULL;
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    char byte = 0;
+    (void)arg;
+    const int near = net_connect(&listener, WHORL_NEVER);
+    int high[WHORL__RECORDS_CHUNK];
+    int count = 0;
+    do {
+        high[count] = dup(0);
+    } while (high[count++] < WHORL__RECORDS_CHUNK - 1);
+    fail_calls(FAULTS_alloc, 0, -ENOMEM, no_timer ? 4 : 1);
+    const int far = whorl_accept(listener.fd);
+    NET_EXPECT(far >= WHORL__RECORDS_CHUNK);
+    NET_EXPECT_EQUAL(faults_hits(), no_timer ? 4 : 1);
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&accept_lines), 1);
+    NET_EXPECT_EQUAL(whorl_write(near, "x", 1), 1); /* the same connection: it was kept */
+    NET_EXPECT_EQUAL(whorl_read(far, &byte, 1), 1);
+    NET_EXPECT_EQUAL(whorl_close(near) + whorl_close(far), 0);
+    while (count > 0) {
+        NET_EXPECT_EQUAL(close(high[--count]), 0);
+    }
+    net_listener_close(&listener);
+    return 0;
+}
+
+static void test_accept_without_memory_keeps_the_connection_and_waits(void **state)
+{
+    /* Memory for the record comes late; and once, not even the pause finds any for its timer. */
+    static int no_timer;
+    (void)state;
+    run_counting_lines(accept_without_memory_main, 1);
+    run_counting_lines(accept_without_memory_main, 2);
+    whorl__store_release_u32(&accept_lines, 0);
+    net_run_with(accept_without_memory_main, &no_timer,
+                 &(struct whorl_options){.loops = 1, .no_pin = 1, .log = count_line});
+}
+
+/* ---- closing ---- */
+
+static int close_cannot_wait_main(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    if (!net_pair(NET_TCP4, fds)) {
+        return 0;
+    }
+    fail_calls(FAULTS_alloc, 0, -ENOMEM, 1); /* of the first timer */
+    NET_EXPECT_EQUAL(whorl_close_until(fds[0], whorl_after(60 * WHORL_SECOND)), -ENOMEM);
+    NET_EXPECT_EQUAL(whorl_close(fds[0]), -EBADF);
+    fail_calls(FAULTS_epoll_ctl, EPOLL_CTL_ADD, -ENOSPC, 1);
+    NET_EXPECT_EQUAL(whorl_close_until(fds[1], WHORL_NEVER), 0); /* the peer has closed: no wait */
+    return 0;
+}
+
+static void test_close_that_cannot_wait_closes_and_says_why(void **state)
+{
+    /* 0 would mean that all had arrived. */
+    (void)state;
+    net_run(close_cannot_wait_main, NULL, 1);
+}
+
 /* ---- making sockets ---- */
 
 static const struct {
@@ -514,6 +632,9 @@ int main(void)
         TEST(test_poller_that_takes_nothing_is_told_to_each_waiter),
         TEST(test_move_that_the_new_poller_refuses_stays_at_home),
         TEST(test_accept_passes_over_peers_waits_out_shortages_and_tells_the_rest),
+        TEST(test_accept_refused_for_ever_pauses_says_so_and_can_be_ended),
+        TEST(test_accept_without_memory_keeps_the_connection_and_waits),
+        TEST(test_close_that_cannot_wait_closes_and_says_why),
         TEST(test_listen_failing_at_each_call_leaves_nothing_open),
         TEST(test_unix_listen_that_fails_leaves_no_file),
         TEST(test_record_without_memory_is_enomem_and_the_descriptor_closed),
