@@ -31,7 +31,9 @@
 #    define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 
-#define SLAB_BYTES  ((size_t)16 << 20)
+#ifndef WHORL__SLAB_BYTES
+#    define WHORL__SLAB_BYTES ((size_t)16 << 20)
+#endif
 
 /* Half of what the kernel allows a process by default; the other half is the program's. */
 #define PROTECT_MAX 16384U
@@ -219,7 +221,7 @@ static bool guard_locked(struct whorl__stacks *stacks, struct whorl__slab *slab,
 static int map_slab(size_t slot_bytes, char **ret_base, unsigned *ret_count)
 {
     int status = -ENOMEM;
-    for (size_t count = SLAB_BYTES / slot_bytes + 1; count > 0; count /= 2) {
+    for (size_t count = WHORL__SLAB_BYTES / slot_bytes + 1; count > 0; count /= 2) {
         void *base;
         status = whorl__os->map(count * slot_bytes, &base);
         if (status == 0) {

@@ -2,9 +2,9 @@
  * wait.c - how a task waits for a descriptor, and which loop's poller watches it.
  *
  * I/O follows the task. A descriptor is watched by the loop on which a task first waited for it. If
- * its tasks then wait on one and the same other loop, MOVE_AFTER times in a row, it is added there
- * (which reports its level again) and removed here. Between the two both pollers may deliver its
- * events; the record takes them from both.
+ * its tasks then wait on one and the same other loop, WHORL__MOVE_AFTER times in a row, it is added
+ * there (which reports its level again) and removed here. Between the two both pollers may deliver
+ * its events; the record takes them from both.
  *
  * Owns:       record->home and strangers.
  * Threads:    any task's; MOVING lets one change the poller at a time.
@@ -18,7 +18,10 @@
 
 #include <errno.h>
 
-#define MOVE_AFTER        8
+#ifndef WHORL__MOVE_AFTER
+#    define WHORL__MOVE_AFTER 8
+#endif
+
 #define STRANGER_LOOP(word)  ((word) >> 8)
 #define STRANGER_COUNT(word) ((word) % 256)
 
@@ -134,7 +137,7 @@ static void count_stranger(struct whorl__call *call)
     const uint32_t here = call->task->loop->index + 1;
     const uint32_t old = whorl__load_relaxed_u32(strangers); /* relaxed: a hint */
     const uint32_t count = STRANGER_LOOP(old) == here ? STRANGER_COUNT(old) + 1 : 1;
-    if (count >= MOVE_AFTER) {
+    if (count >= WHORL__MOVE_AFTER) {
         move(call);
         whorl__store_relaxed_u32(strangers, 0); /* relaxed: a hint */
     } else {

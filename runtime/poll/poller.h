@@ -17,7 +17,9 @@
 
 #include "poll/record.h"
 
-#define WHORL__POLL_EVENTS 128
+#ifndef WHORL__POLL_EVENTS
+#    define WHORL__POLL_EVENTS 128
+#endif
 
 struct whorl__poller {
     int epoll_fd;          /* C */

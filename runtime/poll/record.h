@@ -80,10 +80,14 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__record {
     bool accept_logged; /* by the one task that accepts: out of descriptors was said once */
 };
 
-#define WHORL__RECORDS_CHUNK 256
+#ifndef WHORL__RECORDS_CHUNK
+#    define WHORL__RECORDS_CHUNK 256
+#endif
 
 /* As many descriptor numbers as Linux ever hands out by default (fs.nr_open is 2^20). */
-#define WHORL__FDS_MAX (UINT32_C(1) << 20)
+#ifndef WHORL__FDS_MAX
+#    define WHORL__FDS_MAX (UINT32_C(1) << 20)
+#endif
 
 struct whorl__records {
     struct whorl__spinlock lock;

@@ -44,8 +44,11 @@
 #define MONITOR_PARKED   1
 #define MONITOR_STOP     2
 
-/* Looks without anybody awake before the monitor parks. */
-#define QUIET_LOOKS_MAX 50
+/* Looks without anybody awake before the monitor parks. A model lowers it, as it does with the
+ * other sizes of this kind. */
+#ifndef WHORL__QUIET_LOOKS_MAX
+#    define WHORL__QUIET_LOOKS_MAX 50
+#endif
 
 struct sample {
     uint64_t runs;    /* the loop's count of runs when it was seen first */
@@ -179,7 +182,7 @@ static void *monitor_main(void *arg)
             uneasy |= whorl__alarm_look(runtime->loops[i], &samples[i].alarm, now_ns);
         }
         quiet_looks = whorl__idle_all_sleep(runtime) && !uneasy ? quiet_looks + 1 : 0;
-        if (quiet_looks > QUIET_LOOKS_MAX) {
+        if (quiet_looks > WHORL__QUIET_LOOKS_MAX) {
             (void)park_until_nudged(runtime);
             quiet_looks = 0;
         }

@@ -10,7 +10,9 @@
  */
 #include "sched/sched.h"
 
-#define PASSES 3
+#ifndef WHORL__STEAL_PASSES
+#    define WHORL__STEAL_PASSES 3
+#endif
 
 static struct whorl_task *steal_from(struct whorl__loop *loop, struct whorl__loop *victim,
                                      bool hot_too)
@@ -67,8 +69,8 @@ static struct whorl_task *steal_pass(struct whorl__loop *loop, bool hot_too)
 
 struct whorl_task *whorl__steal(struct whorl__loop *loop)
 {
-    for (unsigned pass = 0; pass < PASSES; pass++) {
-        struct whorl_task *const task = steal_pass(loop, pass + 1 == PASSES);
+    for (unsigned pass = 0; pass < WHORL__STEAL_PASSES; pass++) {
+        struct whorl_task *const task = steal_pass(loop, pass + 1 == WHORL__STEAL_PASSES);
         if (task != NULL) {
             return task;
         }
