@@ -295,6 +295,7 @@ static int adopt_accepted(struct accepting *accepting, int fd)
         (void)whorl__os->close(fd);
         return error;
     }
+    whorl__plain_write(&call->record->accept_logged);
     call->record->accept_logged = false;
     accepting->accepted = fd;
     return 0;

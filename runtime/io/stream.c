@@ -30,6 +30,7 @@ static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_
     if (!may_be_ready(seen) && !anyway) {
         return -EAGAIN;
     }
+    whorl__plain_read(&record->kind);
     const ssize_t got = whorl__os->read(record->fd, ret_bytes, bytes_max);
     const bool drained = got > 0 && (size_t)got < bytes_max && record->kind == WHORL__TCP &&
                          !(seen & WHORL__SLOT_HANGUP);
@@ -85,6 +86,7 @@ ssize_t whorl_read(int fd, void *ret_bytes, size_t bytes_max)
 /* A peer that is gone is an error, never a signal. */
 static ssize_t put_parts(const struct whorl__record *record, struct iovec *parts, int part_count)
 {
+    whorl__plain_read(&record->kind);
     if (record->kind == WHORL__FILE) {
         return whorl__os->writev_quiet(record->fd, parts, part_count);
     }

@@ -77,6 +77,8 @@ int whorl__record_adopt(struct whorl__records *records, int fd, enum whorl__kind
     if (old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING)) {
         return -EEXIST;
     }
+    whorl__plain_write(&record->kind);
+    whorl__plain_write(&record->accept_logged);
     record->kind = (uint8_t)kind;
     record->accept_logged = false;
     whorl__store_relaxed_u32(&record->home, 0);      /* relaxed: published by the cas below */

@@ -94,6 +94,7 @@ static WHORL_COLD struct whorl__loop *claim_sleeper(struct whorl__loop *from,
         if (whorl__cas_value_u32(&idle->word, &old, old + SEARCHING_ONE - SLEEPING_ONE)) {
             chosen = pick_sleeper_locked(from, runtime);
             WHORL_ASSERT(chosen != NULL);
+            whorl__plain_write(&idle->sleepers);
             idle->sleepers[chosen->index / 64] &= ~(UINT64_C(1) << (chosen->index % 64));
             break;
         }
@@ -122,6 +123,7 @@ static void announce_sleep(struct whorl__loop *loop)
 {
     struct whorl__idle *const idle = &loop->runtime->idle;
     whorl__spin_lock(&idle->lock);
+    whorl__plain_write(&idle->sleepers);
     idle->sleepers[loop->index / 64] |= UINT64_C(1) << (loop->index % 64);
     (void)whorl__add_u32(&idle->word, SLEEPING_ONE - (loop->searching ? SEARCHING_ONE : 0));
     whorl__spin_unlock(&idle->lock);
@@ -134,6 +136,7 @@ static bool withdraw_sleep(struct whorl__loop *loop)
     struct whorl__idle *const idle = &loop->runtime->idle;
     const uint64_t bit = UINT64_C(1) << (loop->index % 64);
     whorl__spin_lock(&idle->lock);
+    whorl__plain_write(&idle->sleepers);
     const bool listed = (idle->sleepers[loop->index / 64] & bit) != 0;
     if (listed) {
         idle->sleepers[loop->index / 64] &= ~bit;

@@ -21,7 +21,9 @@ static void push_shared(struct whorl__shared *shared, struct whorl_task *const *
                         unsigned count)
 {
     whorl__spin_lock(&shared->lock);
+    whorl__plain_write(&shared->tasks);
     for (unsigned i = 0; i < count; i++) {
+        whorl__plain_write(&tasks[i]->ready);
         whorl__fifo_push(&shared->tasks, &tasks[i]->ready);
     }
     /* release, pairs the acquire in take_shared; ordered against sleepers by notify's fence */
@@ -50,10 +52,12 @@ struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop)
         return NULL;
     }
     whorl__spin_lock(&shared->lock);
+    whorl__plain_write(&shared->tasks);
     size_t share = share_of(loop, shared);
     struct whorl__fifo_node *const first = whorl__fifo_pop(&shared->tasks);
     struct whorl__fifo_node *node;
     while (share-- > 1 && (node = whorl__fifo_pop(&shared->tasks)) != NULL) {
+        whorl__plain_write(node);
         const bool pushed = whorl__runqueue_push(&loop->queue, whorl__task_of_ready(node));
         WHORL_CHECK(pushed, "a ring has lost the room it had");
     }

@@ -48,6 +48,7 @@ static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
 static struct whorl_task *last_run(struct whorl__loop *loop)
 {
     struct whorl_task *const task = loop->current;
+    whorl__plain_write((struct whorl__fiber *)task->fiber); /* left just now; S2 */
     whorl__store_relaxed_ptr(&loop->current, NULL); /* relaxed: for the monitor, a sample */
     return task;
 }
