@@ -275,7 +275,8 @@ static void serve(struct whorl__loop *loop, struct whorl__loop *stuck)
     struct whorl__poll_result *const result = &loop->poll_result;
     whorl__poller_poll(&stuck->poller, 0, result);
     if (result->wake_taken) {
-        whorl__fence_full(); /* pairs P1 of loop.c: it sleeps after our look, or we see it sleep */
+        /* Whoever wrote that wake has fenced between what he published and the wake: the loop sees
+         * the one, or he had seen it sleep, and so do we (acquire of the poll). P1 of loop.c */
         whorl__loop_wake(stuck);
     }
     whorl__sched_wake_polled(loop, result);
