@@ -42,7 +42,9 @@
  *
  * A plain field that changes hands between threads is marked where it is read or written for the
  * new owner: whorl__plain_read(&field), whorl__plain_write(&field). They do nothing, but for the
- * model checker, which fails when two marked accesses race.
+ * model checker, which fails when two marked accesses race. whorl__plain_copy(&field) marks a load
+ * that counts only if the thread's next cas succeeds: whoever stores there later must have read
+ * what that cas released.
  */
 #ifndef WHORL_ATOMIC_ATOMIC_H
 #define WHORL_ATOMIC_ATOMIC_H
@@ -78,6 +80,11 @@ static inline void whorl__plain_read(const volatile void *field)
 }
 
 static inline void whorl__plain_write(volatile void *field)
+{
+    (void)field;
+}
+
+static inline void whorl__plain_copy(const volatile void *field)
 {
     (void)field;
 }

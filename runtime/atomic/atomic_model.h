@@ -32,6 +32,7 @@ enum whorl__site_op {
     WHORL__OP_FENCE,
     WHORL__OP_PLAIN_READ,
     WHORL__OP_PLAIN_WRITE,
+    WHORL__OP_PLAIN_COPY,
 };
 
 /* The bits say what is ordered: acquire 1, release 2, and 4 for store before load. */
@@ -59,7 +60,7 @@ struct whorl__site {
 #define WHORL__SITE_OF(OP, ORDER, TEXT, STATISTIC)                                                 \
     (__extension__({                                                                               \
         static struct whorl__site whorl__site_here                                                 \
-            __attribute__((section("whorl_sites"), aligned(8))) = {                                \
+            __attribute__((used, section("whorl_sites"), aligned(8))) = {                          \
                 __FILE__, __func__,  TEXT, __LINE__, WHORL__OP_##OP, WHORL__ORDER_##ORDER,         \
                 0,        STATISTIC, 0,    0};                                                     \
         &whorl__site_here;                                                                         \
@@ -177,5 +178,7 @@ WHORL__DEFINE_MODEL(void *, ptr)
     whorl__model_plain(WHORL__SITE(PLAIN_READ, RELAXED, #f), f, sizeof(*(f)))
 #define whorl__plain_write(f)                                                                      \
     whorl__model_plain(WHORL__SITE(PLAIN_WRITE, RELAXED, #f), f, sizeof(*(f)))
+#define whorl__plain_copy(f)                                                                       \
+    whorl__model_plain(WHORL__SITE(PLAIN_COPY, RELAXED, #f), f, sizeof(*(f)))
 
 #endif

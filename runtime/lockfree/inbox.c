@@ -33,6 +33,7 @@ bool whorl__inbox_push(struct whorl__inbox *inbox, struct whorl__inbox_node *nod
     void *first = whorl__load_relaxed_ptr(head); /* relaxed: not followed, and the cas checks it */
     do {
         WHORL_ASSERT(first != &node->entry);
+        whorl__plain_write(&node->entry.next);
         node->entry.next = first;
     } while (!whorl__cas_value_ptr(head, &first, &node->entry)); /* release, pairs B1 */
     return first == NULL;
@@ -48,7 +49,9 @@ struct whorl__inbox_node *whorl__inbox_take_all(struct whorl__inbox *inbox, unsi
         while (entry) {
             struct whorl__inbox_node *const node =
                 whorl_container_of(entry, struct whorl__inbox_node, entry);
+            whorl__plain_read(&entry->next);
             entry = entry->next;
+            whorl__plain_write(&node->next);
             node->next = oldest_first;
             oldest_first = node;
             count++;

@@ -79,6 +79,7 @@ static void copy_slots(struct whorl__runqueue *queue, uint32_t head, void **ret_
     WHORL_ASSERT(count <= WHORL_RUNQUEUE_CAPACITY);
     for (uint32_t i = 0; i < count; i++) {
         ret_tasks[i] = whorl__load_relaxed_ptr(slot_of(queue, head + i));
+        whorl__plain_copy(slot_of(queue, head + i));
     }
 }
 
@@ -114,6 +115,7 @@ void *whorl__runqueue_take(struct whorl__runqueue *queue)
     while (head != tail) {
         WHORL_ASSERT(tail - head <= WHORL_RUNQUEUE_CAPACITY);
         void *const task = whorl__load_relaxed_ptr(slot_of(queue, head)); /* relaxed: our own */
+        whorl__plain_copy(slot_of(queue, head));
         /* acq_rel, pairs Q2 with the read of c_head in push */
         if (whorl__cas_value_u32(&queue->ring.c_head, &head, head + 1)) {
             WHORL_ASSERT(task);
@@ -154,6 +156,7 @@ static void copy_to_thief(struct whorl__runqueue *victim, uint32_t head,
     for (uint32_t i = 0; i < count; i++) {
         /* relaxed both: read under Q1 and Q2 of the victim, published by Q1 of the thief */
         void *const task = whorl__load_relaxed_ptr(slot_of(victim, head + i));
+        whorl__plain_copy(slot_of(victim, head + i));
         whorl__store_relaxed_ptr(slot_of(thief, tail + i), task);
     }
 }
@@ -173,6 +176,7 @@ unsigned whorl__runqueue_steal_half(struct whorl__runqueue *victim, struct whorl
     const uint32_t count = smaller_of(half_rounded_up(available), room_of_thief(thief));
     /* relaxed: as in copy_to_thief */
     void *const first = whorl__load_relaxed_ptr(slot_of(victim, head));
+    whorl__plain_copy(slot_of(victim, head));
     copy_to_thief(victim, head + 1, thief, count - 1);
     /* acq_rel, pairs Q2 with the read of c_head in the victim's push */
     if (!whorl__cas_u32(&victim->ring.c_head, head, head + count)) {

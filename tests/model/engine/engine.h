@@ -30,6 +30,7 @@
 #define MODEL_HISTORY       16         /* stores a location that a load can look back over */
 #define MODEL_LOCATIONS_MAX 512
 #define MODEL_PENDING_MAX   8 /* stores in a buffer */
+#define MODEL_COPIES_MAX    16
 #define MODEL_CHOICES_MAX   (1U << 16)
 #define MODEL_STEPS_DEFAULT 4000U
 #define MODEL_MAIN          MODEL_THREADS_MAX /* the "thread" of setup and finish */
@@ -74,6 +75,8 @@ struct model_location {
     unsigned bytes;
     bool atomic;          /* accessed by an operation; else only marked plain accesses were seen */
     bool marked;          /* has marked plain accesses */
+    bool copied;          /* by marked copies that counted */
+    uint32_t stores;      /* so far, by operations */
     const char *name;     /* the text of the first site that touched it */
     unsigned store_count; /* in history; 1 but for c11 */
     struct model_store history[MODEL_HISTORY]; /* oldest first */
@@ -82,9 +85,19 @@ struct model_location {
     uint32_t read_at[MODEL_CLOCKS];
     uint32_t written_at[MODEL_CLOCKS];
     uint32_t stored_at[MODEL_CLOCKS];
+    uint32_t copied_at[MODEL_CLOCKS];
     const struct whorl__site *read_site[MODEL_CLOCKS];
     const struct whorl__site *written_site[MODEL_CLOCKS];
     const struct whorl__site *stored_site[MODEL_CLOCKS];
+    const struct whorl__site *copied_site[MODEL_CLOCKS];
+};
+
+/* A load whose value counts only if the thread's next compare-and-swap succeeds. */
+struct model_copy {
+    const struct whorl__site *site;
+    unsigned location;
+    uint32_t at;     /* the thread's clock */
+    uint32_t stores; /* to the location, before */
 };
 
 /* A store in a buffer. It leaves once no entry with a sequence below `after` is in front of it. */
@@ -116,6 +129,9 @@ struct model_thread {
     struct model_clock now;      /* what it happens after */
     struct model_clock acquired; /* of messages read without acquire; an acquire fence joins it */
     struct model_clock released; /* now, at the last release fence */
+
+    unsigned copy_count;
+    struct model_copy copies[MODEL_COPIES_MAX];
 
     unsigned pending_count;
     uint32_t sequence_next;
@@ -223,6 +239,7 @@ void memory_hide(struct model_thread *thread);
 
 /* race.c */
 void race_check_atomic(const struct whorl__site *site, struct model_location *location);
+void race_end_copies(bool kept); /* the current thread's, by a compare-and-swap */
 
 /* heap.c */
 void heap_reset(void);

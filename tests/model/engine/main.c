@@ -248,8 +248,23 @@ static bool is_wanted(const struct model *model)
     return options.only == NULL || strcmp(options.only, model->name) == 0;
 }
 
+static uint64_t seeds_of(const struct model *model)
+{
+    if (options.exhaustive_only) {
+        return 0;
+    }
+    if (options.schedules >= 0) {
+        return (uint64_t)options.schedules;
+    }
+    /* to see what is reached, few are enough */
+    return options.sites && model->schedules > REACH_TRIALS ? REACH_TRIALS : model->schedules;
+}
+
 static bool all_outcomes_seen(void)
 {
+    if (options.sites) {
+        return true;
+    }
     size_t length = 0;
     const char *const missing = outcomes_missing(&length);
     if (missing != NULL && options.mutant == NULL) {
@@ -271,11 +286,10 @@ static bool run_mode(const struct model *model, enum model_mode mode, struct tal
         report_failure(false, 0, 1);
         return false;
     }
-    const uint64_t seeds = options.exhaustive_only  ? 0
-                           : options.schedules >= 0 ? (uint64_t)options.schedules
-                                                    : model->schedules;
+    const uint64_t seeds = seeds_of(model);
     const unsigned bound = options.bound >= 0 ? (unsigned)options.bound : model->preemptions;
-    const bool exhaustive = (bound > 0 && !options.seed_given) || options.exhaustive_only;
+    const bool exhaustive =
+        (bound > 0 && !options.seed_given && !options.sites) || options.exhaustive_only;
     const uint64_t first_part = seeds < REACH_TRIALS ? seeds : REACH_TRIALS;
     if (!try_seeds(options.seed, first_part, tally)) {
         return false;
@@ -305,14 +319,21 @@ static void print_held(const struct model *model, const struct tally *tallies)
     (void)fflush(stdout);
 }
 
+/* A mutant falls soonest in the weakest modes, and what sc or tso shows, pso shows as well. */
+static bool is_wanted_mode(unsigned mode)
+{
+    if (options.mode >= 0) {
+        return options.mode == (int)mode;
+    }
+    return options.mutant == NULL || mode == MODEL_C11 || mode == MODEL_PSO;
+}
+
 static bool run_model(const struct model *model)
 {
     struct tally tallies[MODEL_MODES] = {{0, 0, false}};
     for (unsigned i = 0; i < MODEL_MODES; i++) {
-        /* the weakest first: a mutant falls soonest there */
         const unsigned mode = options.mutant != NULL ? MODEL_MODES - 1 - i : i;
-        if ((options.mode < 0 || options.mode == (int)mode) &&
-            !run_mode(model, mode, &tallies[mode])) {
+        if (is_wanted_mode(mode) && !run_mode(model, mode, &tallies[mode])) {
             return false;
         }
     }

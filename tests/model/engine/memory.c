@@ -89,11 +89,14 @@ static struct model_location *make_location(const struct whorl__site *site, char
     location->bytes = bytes;
     location->atomic = false;
     location->marked = false;
+    location->copied = false;
+    location->stores = 0;
     location->name = site->field;
     location->store_count = 0;
     memset(location->read_at, 0, sizeof(location->read_at));
     memset(location->written_at, 0, sizeof(location->written_at));
     memset(location->stored_at, 0, sizeof(location->stored_at));
+    memset(location->copied_at, 0, sizeof(location->copied_at));
     for (unsigned i = 0; i <= MODEL_MAIN; i++) {
         engine.threads[i].view[index] = 0;
         engine.threads[i].view_acquired[index] = 0;
@@ -661,10 +664,12 @@ bool whorl__model_cas(struct whorl__site *site, void *field, unsigned bytes, uin
     receive(self, location, &location->history[read], order);
     if (found != *expected) {
         trace_operation(site, location, found, desired, MODEL_MARK_FAILED, newer);
+        race_end_copies(false);
         *expected = found;
         return false;
     }
     struct model_store store = {.value = desired};
+    race_end_copies(true);
     compose(self, &store, order);
     store_behind(location, read, &store);
     trace_operation(site, location, found, desired,
@@ -714,6 +719,7 @@ static void clear_thread(struct model_thread *thread)
     thread->acquired = (struct model_clock){{0}};
     thread->released = (struct model_clock){{0}};
     thread->now.at[thread->index] = 1;
+    thread->copy_count = 0;
     thread->pending_count = 0;
     thread->sequence_next = 1;
     thread->fence_sequence = 0;

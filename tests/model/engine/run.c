@@ -46,6 +46,8 @@ _Noreturn void model_check_failed(const char *condition, const char *file, int l
     run_fail("MODEL_CHECK(%s) at %s:%d", condition, sites_short_file(file), line);
 }
 
+void (*whorl__check_hook)(void); /* never called here */
+
 /* base/assert.c is not part of the model build: an assertion of the library ends the execution. */
 _Noreturn void whorl__check_failed(const char *expression, const char *file, int line,
                                    const char *explanation)

@@ -26,8 +26,9 @@ static int mutant = -1;
 
 const char *sites_op_name(unsigned op)
 {
-    static const char *const names[] = {"load", "store", "cas",   "swap",       "add",
-                                        "or",   "and",   "fence", "plain read", "plain write"};
+    static const char *const names[] = {"load",       "store",       "cas",       "swap",
+                                        "add",        "or",          "and",       "fence",
+                                        "plain read", "plain write", "plain copy"};
     return names[op];
 }
 
@@ -73,7 +74,7 @@ static bool same_function(const struct whorl__site *a, const struct whorl__site 
 
 static bool is_operation(const struct whorl__site *site)
 {
-    return site->op != WHORL__OP_PLAIN_READ && site->op != WHORL__OP_PLAIN_WRITE;
+    return site->op < WHORL__OP_PLAIN_READ;
 }
 
 static void add_number(struct whorl__site *site, unsigned ordinal)

@@ -92,6 +92,7 @@ static void describe_effect(char *text, size_t bytes_max, const struct whorl__si
     case WHORL__OP_FENCE:
     case WHORL__OP_PLAIN_READ:
     case WHORL__OP_PLAIN_WRITE:
+    case WHORL__OP_PLAIN_COPY:
         text[0] = 0;
         break;
     default:
