@@ -63,6 +63,7 @@
     X(DUP, "dup")                                                                                  \
     X(NONBLOCK, "set_nonblocking")                                                                 \
     X(READ_FILE, "read_file")                                                                      \
+    X(UNLINK, "unlink")                                                                            \
     X(SOCKET, "socket")                                                                            \
     X(BIND, "bind")                                                                                \
     X(LISTEN, "listen")                                                                            \

@@ -240,6 +240,14 @@ static int sim_read_file(const char *path, char *ret_text, size_t text_max)
     return (int)whorl__sim_done(-ENOENT);
 }
 
+/* A name goes when its socket does. */
+static int sim_unlink(const char *path)
+{
+    whorl__sim_call(WHORL__SIM_UNLINK, 0);
+    (void)path;
+    return (int)whorl__sim_done(0);
+}
+
 /* ---- sockets ---- */
 
 static int sim_socket(int domain, int type, int protocol)
@@ -353,6 +361,7 @@ const struct whorl__os whorl__sim_table = {
     .dup = sim_dup,
     .set_nonblocking = sim_set_nonblocking,
     .read_file = sim_read_file,
+    .unlink = sim_unlink,
     .socket = sim_socket,
     .bind = sim_bind,
     .listen = sim_listen,
