@@ -77,6 +77,7 @@ struct whorl__loop {
     /* Sleep and rescue */
     uint32_t sleeping WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: in, or about to enter, a long poll */
     uint32_t searching;      /* A: counted in idle.word; written by the loop only */
+    bool searches_on;        /* L: it may not sleep, and searches on; until sleep_end */
     uint32_t stuck;          /* A: the monitor found it in one task for stall_ns */
     uint32_t watcher;        /* A: 1 + the loop that serves it meanwhile; 0 = none */
     uint32_t watching;       /* L: how many stuck loops this one serves */

@@ -22,6 +22,10 @@
  * Ours: loop 1, when nobody searches any more, looks at every queue again after it has said that it
  * sleeps. Either loop 0 reads what loop 1 wrote, and wakes it; or loop 1 sees the task.
  *
+ * A loop that may not sleep counts as a searcher again in the step in which it stops to count as a
+ * sleeper: what it has seen, or what a publisher has left to it as the searcher it was, is still to
+ * be found by it. It takes that as a searcher, or says that it searches no longer.
+ *
  * A loop that finds work while it was the last to search wakes the next one: so a burst of work
  * wakes the loops one by one, each by the one before, and never a herd.
  *
@@ -130,9 +134,11 @@ static void announce_sleep(struct whorl__loop *loop)
     whorl__store_relaxed_u32(&loop->searching, 0); /* relaxed: for dumps */
 }
 
-/* True: nobody had woken it, and it has taken itself off the list. */
+/* True: nobody had woken it, and it has taken itself off the list. If it may not sleep for what is
+ * to be done, it searches on from the same moment. */
 static bool withdraw_sleep(struct whorl__loop *loop)
 {
+    const uint32_t search = loop->searches_on ? SEARCHING_ONE : 0;
     struct whorl__idle *const idle = &loop->runtime->idle;
     const uint64_t bit = UINT64_C(1) << (loop->index % 64);
     whorl__spin_lock(&idle->lock);
@@ -140,7 +146,7 @@ static bool withdraw_sleep(struct whorl__loop *loop)
     const bool listed = (idle->sleepers[loop->index / 64] & bit) != 0;
     if (listed) {
         idle->sleepers[loop->index / 64] &= ~bit;
-        (void)whorl__add_u32(&idle->word, -SLEEPING_ONE);
+        (void)whorl__add_u32(&idle->word, search - SLEEPING_ONE);
     }
     whorl__spin_unlock(&idle->lock);
     return listed;
@@ -149,6 +155,7 @@ static bool withdraw_sleep(struct whorl__loop *loop)
 bool whorl__idle_sleep_begin(struct whorl__loop *loop)
 {
     struct whorl__runtime *const runtime = loop->runtime;
+    const bool searched = loop->searching;
     /* relaxed: the fence below orders it, P1 */
     whorl__store_relaxed_u32(&loop->sleeping, 1);
     if (runtime->stealing) {
@@ -157,19 +164,23 @@ bool whorl__idle_sleep_begin(struct whorl__loop *loop)
     whorl__fence_full(); /* pairs I1, and P1 of loop.c */
     const uint32_t word = whorl__load_relaxed_u32(&runtime->idle.word); /* relaxed: fenced */
     const bool nobody_searches = runtime->stealing && searching(word) == 0;
-    return !(whorl__loop_has_own_work(loop) ||
-             (nobody_searches && whorl__steal_something_there(loop)) ||
-             whorl__load_acquire_u32(&runtime->stop)); /* acquire, pairs the store that stops all */
+    const bool own_work =
+        whorl__loop_has_own_work(loop) ||
+        whorl__load_acquire_u32(&runtime->stop); /* acquire, pairs the store that stops all */
+    loop->searches_on = own_work ? searched
+                                 : nobody_searches && whorl__steal_something_there(loop);
+    return !own_work && !loop->searches_on;
 }
 
 void whorl__idle_sleep_end(struct whorl__loop *loop)
 {
     /* relaxed: a waker that still sees 1 causes one needless wake-up */
     whorl__store_relaxed_u32(&loop->sleeping, 0);
-    if (loop->runtime->stealing && !withdraw_sleep(loop)) {
-        /* relaxed: for dumps; whoever woke it has counted it */
+    if (loop->runtime->stealing && (!withdraw_sleep(loop) || loop->searches_on)) {
+        /* relaxed: for dumps; it is counted by whoever woke it, or by withdraw_sleep */
         whorl__store_relaxed_u32(&loop->searching, 1);
     }
+    loop->searches_on = false;
 }
 
 bool whorl__idle_someone_searches(const struct whorl__runtime *runtime)

@@ -76,8 +76,22 @@ static void test_idle_last_searcher_looks_again_and_stays_awake(void **state)
     whorl__idle_notify(mill->loops[1], &mill->runtime);
     assert_false(whorl__idle_sleep_begin(loop));
     whorl__idle_sleep_end(loop);
-    assert_false(loop->searching);
-    assert_int_equal(mill->runtime.idle.word, 0);
+    assert_true(loop->searching); /* so that who comes to a task of its own first passes it on */
+    assert_int_equal(mill->runtime.idle.word, 1);
+}
+
+static void test_idle_searcher_kept_awake_by_own_work_still_counts(void **state)
+{
+    /* A publisher that met it as a searcher woke nobody: what was published is still its to find,
+     * or to pass on before it runs its own task. */
+    struct mill *const mill = *state;
+    struct whorl__loop *const loop = mill->loops[0];
+    loop->searching = whorl__idle_search_begin(&mill->runtime);
+    whorl__loop_push_bound(loop, &mill->tasks[0]);
+    assert_false(whorl__idle_sleep_begin(loop));
+    whorl__idle_sleep_end(loop);
+    assert_true(loop->searching);
+    assert_int_equal(mill->runtime.idle.word, 1);
 }
 
 static void test_idle_not_the_last_searcher_may_sleep(void **state)
@@ -288,6 +302,7 @@ int main(void)
         mill_test(test_idle_notify_wakes_the_nearest_sleeper_and_counts_it),
         mill_test(test_idle_notify_with_a_searcher_or_nobody_asleep_wakes_nobody),
         mill_test(test_idle_last_searcher_looks_again_and_stays_awake),
+        mill_test(test_idle_searcher_kept_awake_by_own_work_still_counts),
         mill_test(test_idle_not_the_last_searcher_may_sleep),
         mill_test(test_idle_own_work_keeps_a_loop_awake),
         mill_test(test_idle_post_wakes_a_sleeper_on_the_first_task_only),
