@@ -322,7 +322,9 @@ static struct whorl_task *search(struct whorl__loop *loop)
 static WHORL_COLD void stop_searching(struct whorl__loop *loop)
 {
     whorl__store_relaxed_u32(&loop->searching, 0); /* relaxed: for dumps */
-    if (whorl__idle_search_end(loop->runtime) && whorl__steal_something_there(loop)) {
+    const bool was_last = whorl__idle_search_end(loop->runtime);
+    whorl__fence_full(); /* pairs I1: as in sleep_begin, the count before the look */
+    if (was_last && whorl__steal_something_there(loop)) {
         whorl__idle_notify(loop, loop->runtime);
     }
 }

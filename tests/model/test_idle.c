@@ -9,6 +9,7 @@
  *
  * Able to fail, each of these alone:
  *   sched/idle.c    the fence of notify away, the fence of sleep_begin away (I1)
+ *   sched/worker.c  the fence of stop_searching away (I1): idle/diversion
  *   loop/loop.c     the fence of post away (P1)
  */
 #include "model/model.h"
@@ -93,6 +94,21 @@ static int spawn_four_and_hold(void *arg)
     return leave(idle);
 }
 
+/* Holds the loop that was woken to search, by a task of its own, until the child was fetched. */
+static int hold_until_child(void *arg)
+{
+    struct idle *const idle = arg;
+    stage_wait_ran(&idle->stage, idle->tasks[1]);
+    return leave(idle);
+}
+
+static int divert_and_hold(void *arg)
+{
+    struct idle *const idle = arg;
+    whorl__sched_submit(idle->tasks[2]); /* pinned to loop 1 */
+    return spawn_and_hold(idle);
+}
+
 /* ---- a holder and thieves ---- */
 
 static void set_up_holder(struct idle *idle, unsigned loops, whorl_body *holder, whorl_body *child,
@@ -129,6 +145,14 @@ static void set_up_hot(void *state)
 static void set_up_overflow(void *state)
 {
     set_up_holder(state, 2, spawn_four_and_hold, just_run, 4);
+}
+
+static void set_up_diversion(void *state)
+{
+    struct idle *const idle = state;
+    set_up_holder(idle, 3, divert_and_hold, just_run, 1);
+    idle->tasks[2] = stage_add(&idle->stage, hold_until_child, idle);
+    idle->tasks[2]->pin = 2;
 }
 
 static void work(void *state, unsigned thread)
@@ -232,6 +256,10 @@ int main(int argc, char **argv)
         {.name = "idle/overflow",
          .about = "a ring that is full: its older half is found in the shared queue",
          .threads = 2, .state_bytes = sizeof(struct idle), .setup = set_up_overflow, .body = work,
+         .finish = finish, .preemptions = 1, .schedules = 3000},
+        {.name = "idle/diversion",
+         .about = "a loop woken to search has a task of its own first, and wakes the third",
+         .threads = 3, .state_bytes = sizeof(struct idle), .setup = set_up_diversion, .body = work,
          .finish = finish, .preemptions = 1, .schedules = 3000},
         {.name = "idle/foreign",
          .about = "a foreign thread's task in the shared queue, while both loops go to sleep",
