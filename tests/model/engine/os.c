@@ -71,6 +71,20 @@ struct waiter {
 };
 
 static struct waiter waiters[MODEL_MAIN + 1]; /* word NULL: does not wait */
+static uint32_t bucket; /* A: the kernel's lock of the words' hash bucket; there is one */
+
+/* A wait that takes the lock after a wake sees what was stored before the wake. */
+static void lock_bucket(void)
+{
+    while (!whorl__cas_u32(&bucket, 0, 1)) { /* acquire, pairs unlock_bucket */
+        model_yield();
+    }
+}
+
+static void unlock_bucket(void)
+{
+    whorl__store_release_u32(&bucket, 0); /* release, pairs lock_bucket */
+}
 
 static bool may_go_on(void *arg)
 {
@@ -81,12 +95,15 @@ static bool may_go_on(void *arg)
 static int futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
     struct waiter *const mine = &waiters[engine.current->index];
-    whorl__fence_full(); /* the kernel takes its lock of the word's hash bucket */
-    /* relaxed: compared under that lock */
-    if (whorl__load_relaxed_u32(word) != expected) {
+    lock_bucket();
+    const bool waits = whorl__load_relaxed_u32(word) == expected; /* relaxed: under the lock */
+    if (waits) {
+        *mine = (struct waiter){.word = word, .deadline_ns = deadline_ns};
+    }
+    unlock_bucket();
+    if (!waits) {
         return -EAGAIN;
     }
-    *mine = (struct waiter){.word = word, .deadline_ns = deadline_ns};
     model_block_until(may_go_on, mine);
     mine->word = NULL;
     return mine->woken ? 0 : -ETIMEDOUT;
@@ -95,7 +112,8 @@ static int futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
 static int futex_wake(uint32_t *word, int waiters_max)
 {
     int woken = 0;
-    whorl__fence_full(); /* as in futex_wait */
+    whorl__fence_full(); /* the kernel's, before it looks whether anybody waits */
+    lock_bucket();
     for (unsigned i = 0; i <= MODEL_MAIN && woken < waiters_max; i++) {
         if (waiters[i].word == word && !waiters[i].woken) {
             waiters[i].woken = true;
@@ -103,6 +121,7 @@ static int futex_wake(uint32_t *word, int waiters_max)
             woken++;
         }
     }
+    unlock_bucket();
     return woken;
 }
 
@@ -148,6 +167,7 @@ void os_reset(void)
 {
     engine.clock_ns = 0;
     memset(waiters, 0, sizeof(waiters));
+    bucket = 0;
     refuse_all();
     model_os.alloc = model_alloc;
     model_os.free = model_free;
