@@ -181,31 +181,37 @@ static void mark_delivered(struct whorl_task *task, const struct request *reques
     unlock(task);
 }
 
-/* The future was done: the request stays with the task, unless it was taken back meanwhile. */
-static void leave_pending(struct whorl_task *task, const struct request *request)
+/*
+ * The future was done: the request stays with the task, unless it was taken back meanwhile. False:
+ * the task has ended meanwhile, and the request is as if it had never been made.
+ */
+static bool leave_pending(struct whorl_task *task, const struct request *request)
 {
     bool taken = false;
     lock(task);
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
     const bool stands = request->scope_serial != 0 ? scope != NULL
                                                    : request->withdrawals == task->withdrawals;
-    if (stands && whorl__state_cancel(&task->word, &taken)) {
+    const bool placed = !stands || whorl__state_cancel(&task->word, &taken);
+    if (!placed) {
+        task->requests -= task->requests > 0;
+    } else if (stands) {
         set_pending_locked(task, scope);
     }
     unlock(task);
     if (taken) {
         whorl__sched_submit(task);
     }
+    return placed;
 }
 
-/* One task of a chain that was asked, and what it awaits. */
-static void pass_on(struct whorl_task *task, const struct request *request, bool accepted)
+/* One task of a chain that was asked, and what it awaits. False: neither got it. */
+static bool pass_on(struct whorl_task *task, const struct request *request, bool accepted)
 {
     if (accepted) {
         mark_delivered(task, request);
-    } else {
-        leave_pending(task, request);
     }
+    return accepted || leave_pending(task, request);
 }
 
 /* Steps along the chain of awaits, and tells when it has come round. */
@@ -237,15 +243,22 @@ static bool cancel_untasked(struct whorl_future *future, const struct request *r
 
 /*
  * Asks `task`, and, while the one asked awaits another task, that one. The reference on each task
- * of the chain but the first is held until its own request has been placed.
+ * of the chain but the first is held until its own request has been placed. If the last one ended
+ * before it could be told, nobody has met the request: it then stays with the first one, or, if
+ * that is over as well, was never made.
  */
 static bool request_along(struct whorl_task *task, struct request first)
 {
     struct walk walk = {.mark = task, .limit = 1};
+    struct whorl_task *asked = task;
     struct request request = first;
     struct whorl_future *held = NULL;
-    const bool made = make_request(task, &request);
-    bool asking = made;
+    if (!make_request(task, &request)) {
+        return false;
+    }
+    const struct request made = request;
+    bool placed = true;
+    bool asking = true;
     while (asking && request.awaited != NULL) {
         struct whorl_future *const next = request.awaited;
         struct request onward = {.message = first.message};
@@ -259,20 +272,20 @@ static bool request_along(struct whorl_task *task, struct request first)
         } else {
             accepted = asking = make_request(whorl__task_of_future(next), &onward);
         }
-        pass_on(task, &request, accepted);
+        placed = pass_on(asked, &request, accepted);
         if (held != NULL) {
             whorl_future_unref(held);
         }
         held = next;
         if (asking) {
-            task = whorl__task_of_future(next);
+            asked = whorl__task_of_future(next);
             request = onward;
         }
     }
     if (held != NULL) {
         whorl_future_unref(held);
     }
-    return made;
+    return placed || (asked != task && leave_pending(task, &made));
 }
 
 bool whorl__cancel_request(struct whorl_task *task, const char *message)
