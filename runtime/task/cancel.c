@@ -336,14 +336,29 @@ bool whorl__cancel_take(struct whorl_task *task)
     return pending;
 }
 
-/* The future has answered to what was pending. Only the task itself leaves scopes: they stand. */
-static void answer_pending(struct whorl_task *task, bool accepted)
+/* What was on its way of the scopes has arrived, or comes back. */
+static void answer_scopes_locked(struct whorl_task *task, bool accepted)
+{
+    for (struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
+        if (scope->state == WHORL__SCOPE_ON_ITS_WAY) {
+            scope->state = accepted ? WHORL__SCOPE_DELIVERED : WHORL__SCOPE_PENDING;
+        }
+    }
+}
+
+/*
+ * The future has answered to what was pending. Only the task itself leaves scopes: they stand. What
+ * has become pending meanwhile stays so: it may be this very request, come round to the task.
+ */
+static void answer_pending(struct whorl_task *task, const struct request *users, bool accepted)
 {
     bool taken;
     lock(task);
-    if (accepted) {
-        settle_locked(task, WHORL__SCOPE_DELIVERED);
-    } else if (any_pending_locked(task)) {
+    answer_scopes_locked(task, accepted);
+    if (!accepted && users != NULL && users->withdrawals == task->withdrawals) {
+        task->user_pending = true;
+    }
+    if (any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
     }
     unlock(task);
@@ -355,10 +370,16 @@ void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
     WHORL_ASSERT(task->awaited == NULL);
     task->awaited = future;
     const bool pending = whorl__state_cancel_pending(&task->word);
-    const char *const message = task->request_message;
+    const bool by_user = task->user_pending;
+    const struct request request = {.message = task->request_message,
+                                    .withdrawals = task->withdrawals};
+    if (WHORL_UNLIKELY(pending)) {
+        settle_locked(task, WHORL__SCOPE_ON_ITS_WAY);
+    }
     unlock(task);
     if (WHORL_UNLIKELY(pending)) {
-        answer_pending(task, whorl_future_cancel(future, message));
+        answer_pending(task, by_user ? &request : NULL,
+                       whorl_future_cancel(future, request.message));
     }
 }
 
