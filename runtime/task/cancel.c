@@ -102,6 +102,7 @@ static bool is_over(struct whorl_task *task)
 struct request {
     uint64_t scope_serial; /* 0: a user's */
     const char *message;
+    bool shutdown;                /* of the runtime's end: once a task */
     const struct whorl__cancel_path *path; /* the gathers it came through */
     uint64_t withdrawals;         /* of the task when it was made */
     struct whorl_future *awaited; /* where it goes on to, with a reference; NULL: stays here */
@@ -121,6 +122,7 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
                         struct request *request)
 {
     task->asked = true;
+    task->shutdown_asked |= request->shutdown;
     task->requests++;
     task->request_message = request->message;
     request->withdrawals = task->withdrawals;
@@ -134,7 +136,7 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
 static bool register_locked(struct whorl_task *task, struct request *request)
 {
     struct whorl__scope *scope = NULL;
-    if (is_over(task)) {
+    if (is_over(task) || (request->shutdown && task->shutdown_asked)) {
         return false;
     }
     if (request->scope_serial != 0) {
@@ -309,13 +311,8 @@ void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial)
 
 void whorl__cancel_for_shutdown(struct whorl_task *task)
 {
-    lock(task);
-    const bool asked = task->shutdown_asked;
-    task->shutdown_asked = true;
-    unlock(task);
-    if (!asked) {
-        (void)whorl__cancel_request(task, "the runtime is ending");
-    }
+    (void)request_along(task,
+                        (struct request){.message = "the runtime is ending", .shutdown = true});
 }
 
 /* ---- the task's own side ---- */
