@@ -407,19 +407,27 @@ void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *sco
     unlock(task);
 }
 
-bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope)
+/*
+ * A deadline that came when the block was on its way out with -ECANCELED already, say by that of an
+ * inner block, needs no delivery of its own: the inner block has left it to this one to tell.
+ */
+bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope, bool cancelled)
 {
     lock(task);
     WHORL_CHECK(task->scopes == scope,
                 "timeouts are left innermost first, by the task that entered");
     task->scopes = scope->outer;
+    const bool pending = scope->state == WHORL__SCOPE_PENDING;
+    if (pending && cancelled) {
+        scope->state = WHORL__SCOPE_DELIVERED;
+    }
     const bool expired = whorl__scope_expired(scope);
     if (scope->state != WHORL__SCOPE_QUIET && task->requests > 0) {
         task->requests--;
     }
     if (task->requests == 0) {
         withdraw_locked(task);
-    } else if (scope->state == WHORL__SCOPE_PENDING && !any_pending_locked(task)) {
+    } else if (pending && !any_pending_locked(task)) {
         whorl__state_cancel_clear(&task->word);
     }
     const bool alone = expired && task->requests <= scope->baseline;

@@ -64,10 +64,13 @@ static inline bool whorl__scope_expired(const struct whorl__scope *scope)
     return scope->state == WHORL__SCOPE_DELIVERED || scope->state == WHORL__SCOPE_ON_ITS_WAY;
 }
 
-/* The running task enters and leaves a scope. leave: true if the scope's cancel, and nobody else's,
- * was delivered inside. */
+/*
+ * The running task enters and leaves a scope. cancelled: the block ends with -ECANCELED. leave: true
+ * if it is the scope's cancel, and nobody else's, that ends it.
+ */
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope);
-bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope);
+bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope,
+                               bool cancelled);
 
 /* At the end of the runtime: as request, once a task. */
 void whorl__cancel_for_shutdown(struct whorl_task *task);

@@ -72,7 +72,7 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
     whorl__cancel_scope_enter(task, scope);
     const int error = arm(scope, &task->loop->timers, deadline_ns);
     if (error != 0) {
-        (void)whorl__cancel_scope_leave(task, scope);
+        (void)whorl__cancel_scope_leave(task, scope, false);
     }
     return error;
 }
@@ -84,9 +84,10 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
         return -ECHILD;
     }
     disarm(scope);
-    const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope);
+    const bool cancelled = error == -ECANCELED;
+    const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope, cancelled);
     whorl__plain_write(&scope->outer); /* the block goes: who still looks at it races; MT-15 */
-    return by_deadline && error == -ECANCELED ? -ETIMEDOUT : error;
+    return by_deadline && cancelled ? -ETIMEDOUT : error;
 }
 
 int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
