@@ -126,8 +126,8 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     bool told;                  /* R: delivered_message is set */
     bool named;                 /* M(lock): name is set */
     bool asked;                 /* M(lock): a request was made since the slot was filled */
-    bool user_pending;          /* M(lock): a user's request waits for its delivery */
     bool shutdown_asked;        /* M(lock) */
+    uint16_t users_pending;     /* M(lock): users' requests that wait for their delivery */
     uint32_t stall_reported;    /* A: the monitor has named it */
     struct whorl__spinlock lock;
     int requests;               /* M(lock): cancels that were made and not taken back */

@@ -10,7 +10,7 @@
  *   future was done already     present wait, or the next one, which returns -ECANCELED.
  *
  * Counting: `requests` is what asyncio calls cancelling(). Pending are: the users' requests, as one
- * (user_pending), and each open scope's own. The CANCEL bit is set while any of them is; leaving a
+ * (users_pending), and each open scope's own. The CANCEL bit is set while any of them is; leaving a
  * scope takes its own away, and clears the bit if no other is pending.
  *
  *   late timer, without tags            ours
@@ -69,13 +69,13 @@ static bool any_pending_locked(const struct whorl_task *task)
     while (scope != NULL && scope->state != WHORL__SCOPE_PENDING) {
         scope = scope->outer;
     }
-    return task->user_pending || scope != NULL;
+    return task->users_pending > 0 || scope != NULL;
 }
 
 /* All that is pending is delivered, or withdrawn. */
 static void settle_locked(struct whorl_task *task, enum whorl__scope_state state)
 {
-    task->user_pending = false;
+    task->users_pending = 0;
     for (struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
         if (scope->state == WHORL__SCOPE_PENDING) {
             scope->state = state;
@@ -109,12 +109,19 @@ struct request {
     bool taken;                   /* the task was parked: to be queued */
 };
 
+/* The most that it counts is as good as more. */
+static void add_users_locked(struct whorl_task *task, unsigned more)
+{
+    const unsigned sum = task->users_pending + more;
+    task->users_pending = (uint16_t)(sum < UINT16_MAX ? sum : UINT16_MAX);
+}
+
 static void set_pending_locked(struct whorl_task *task, struct whorl__scope *scope)
 {
     if (scope != NULL) {
         scope->state = WHORL__SCOPE_PENDING;
     } else {
-        task->user_pending = true;
+        add_users_locked(task, 1);
     }
 }
 
@@ -343,17 +350,23 @@ static void answer_scopes_locked(struct whorl_task *task, bool accepted)
     }
 }
 
+/* What an await took along. */
+struct pending {
+    unsigned users;
+    uint64_t withdrawals; /* of the task at that time */
+};
+
 /*
  * The future has answered to what was pending. Only the task itself leaves scopes: they stand. What
  * has become pending meanwhile stays so: it may be this very request, come round to the task.
  */
-static void answer_pending(struct whorl_task *task, const struct request *users, bool accepted)
+static void answer_pending(struct whorl_task *task, const struct pending *pending, bool accepted)
 {
     bool taken;
     lock(task);
     answer_scopes_locked(task, accepted);
-    if (!accepted && users != NULL && users->withdrawals == task->withdrawals) {
-        task->user_pending = true;
+    if (!accepted && pending->withdrawals == task->withdrawals) {
+        add_users_locked(task, pending->users);
     }
     if (any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
@@ -367,16 +380,14 @@ void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
     WHORL_ASSERT(task->awaited == NULL);
     task->awaited = future;
     const bool pending = whorl__state_cancel_pending(&task->word);
-    const bool by_user = task->user_pending;
-    const struct request request = {.message = task->request_message,
-                                    .withdrawals = task->withdrawals};
+    const struct pending taken = {.users = task->users_pending, .withdrawals = task->withdrawals};
+    const char *const message = task->request_message;
     if (WHORL_UNLIKELY(pending)) {
         settle_locked(task, WHORL__SCOPE_ON_ITS_WAY);
     }
     unlock(task);
     if (WHORL_UNLIKELY(pending)) {
-        answer_pending(task, by_user ? &request : NULL,
-                       whorl_future_cancel(future, request.message));
+        answer_pending(task, &taken, whorl_future_cancel(future, message));
     }
 }
 
@@ -387,10 +398,10 @@ void whorl__cancel_await_end(struct whorl_task *task)
     unlock(task);
 }
 
-/* Requests of blocks around that the task has not met yet: those were not there before this one. */
-static int count_pending_scopes_locked(const struct whorl_task *task)
+/* Requests that the task has not met yet: those were not there before the block it enters. */
+static int count_pending_locked(const struct whorl_task *task)
 {
-    int count = 0;
+    int count = task->users_pending;
     for (const struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
         count += scope->state == WHORL__SCOPE_PENDING;
     }
@@ -401,7 +412,8 @@ void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *sco
 {
     lock(task);
     whorl__plain_write(&scope->outer);
-    scope->baseline = task->requests - count_pending_scopes_locked(task);
+    const int met = task->requests - count_pending_locked(task);
+    scope->baseline = met > 0 ? met : 0;
     scope->outer = task->scopes;
     task->scopes = scope;
     unlock(task);

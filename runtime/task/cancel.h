@@ -1,7 +1,7 @@
 /*
  * cancel.h - requests to end: made by anyone, delivered at the task's next wait, tagged by scope.
  *
- * Owns:       task->requests, user_pending, withdrawals, awaited, scopes; the CANCEL bit of the
+ * Owns:       task->requests, users_pending, withdrawals, awaited, scopes; the CANCEL bit of the
  *             task's word.
  * Threads:    requests from any; the rest by the task itself. All under the task's lock, which is
  *             never held while another task's or a future's lock is taken.

@@ -60,7 +60,8 @@ static void reset_cancel(struct whorl_task *task)
 {
     if (WHORL_UNLIKELY(task->asked || task->told)) {
         whorl__spin_lock(&task->lock);
-        task->asked = task->user_pending = task->shutdown_asked = task->told = false;
+        task->asked = task->shutdown_asked = task->told = false;
+        task->users_pending = 0;
         task->requests = 0;
         task->request_message = NULL;
         whorl__spin_unlock(&task->lock);

@@ -319,6 +319,33 @@ static void test_tmo_9_cancelled_before_it_can_still_time_out(void **state)
     }
 }
 
+static int enter_while_cancelled(void *arg)
+{
+    struct block *const block = arg;
+    struct whorl_timeout timeout;
+    (void)whorl_cancel(whorl_task_current(), NULL);
+    (void)whorl_cancel(whorl_task_current(), NULL);
+    must(whorl_timeout_enter(&timeout, 0));
+    block->inside = whorl_yield();
+    block->outside = whorl_timeout_exit(&timeout, block->inside);
+    block->cancelling = whorl_task_cancelling(whorl_task_current());
+    block->then = whorl_yield();
+    return 0;
+}
+
+static void test_tmo_8_cancel_not_met_before_the_block_is_ecanceled(void **state)
+{
+    /* As row 9, but the task has not met the cancel yet: it is news, and no mere timeout. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct block block = play_block(loops, enter_while_cancelled, 0, 0);
+        assert_int_equal(block.inside, -ECANCELED);
+        assert_int_equal(block.outside, -ECANCELED);
+        assert_int_equal(block.cancelling, 2);
+        assert_int_equal(block.then, 0);
+    }
+}
+
 /* ---- nested ---- */
 
 struct nest {
@@ -485,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_tmo_11_zero_with_sleep_zero_inside_times_out),
         cmocka_unit_test(test_tmo_7_foreign_cancel_without_expiry_passes),
         cmocka_unit_test(test_tmo_8_expiry_and_foreign_cancel_together_are_ecanceled),
+        cmocka_unit_test(test_tmo_8_cancel_not_met_before_the_block_is_ecanceled),
         cmocka_unit_test(test_tmo_9_cancelled_before_it_can_still_time_out),
         cmocka_unit_test(test_tmo_13_both_expired_inner_passes_outer_tells),
         cmocka_unit_test(test_tmo_13_past_deadlines_both_expired),

@@ -147,7 +147,7 @@ static bool cancel_without_wake(struct whorl_task *task, struct whorl__loop *loo
     bool taken = false;
     whorl__spin_lock(&task->lock);
     task->asked = true;
-    task->user_pending = true;
+    task->users_pending = 1;
     const bool asked = whorl__state_cancel(&task->word, &taken);
     whorl__spin_unlock(&task->lock);
     return asked && taken && whorl__inbox_push(&loop->inbox, &task->inbox);
