@@ -27,8 +27,9 @@ struct whorl__scope {
     uint64_t serial;              /* C: never the same twice in a runtime */
     enum whorl__scope_state state; /* M(task) */
     int baseline;                 /* C: requests there were when it was entered */
-    int64_t deadline_ns;          /* the task's, or whoever reschedules */
+    int64_t deadline_ns;          /* the task's, or of who has set moving */
     bool armed;                   /* as deadline_ns */
+    bool moving;                  /* M(task): somebody reschedules */
     struct whorl__timer timer;
 };
 
@@ -65,8 +66,8 @@ static inline bool whorl__scope_expired(const struct whorl__scope *scope)
 }
 
 /*
- * The running task enters and leaves a scope. cancelled: the block ends with -ECANCELED. leave: true
- * if it is the scope's cancel, and nobody else's, that ends it.
+ * The running task enters and leaves a scope. cancelled: the block ends with -ECANCELED. leave:
+ * true if it is the scope's cancel, and nobody else's, that ends it.
  */
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope);
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope,

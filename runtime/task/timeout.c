@@ -2,7 +2,8 @@
  * timeout.c - a deadline over a block of code: a scope, its timer, and wait_for on top.
  *
  * Owns:       struct whorl_timeout's contents, which are a struct whorl__scope.
- * Threads:    enter and exit by the task; reschedule by anyone while the block is open.
+ * Threads:    enter and exit by the task; reschedule by anyone while the block is open: whoever has
+ *             set `moving` under the task's lock has the timer, others give way until he is done.
  * Invariant:  the timer holds the task's slot and the scope's serial number, no pointer to the
  *             scope: what it fires late finds no such scope, and does nothing (cancel.c).
  */
@@ -90,20 +91,50 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
     return by_deadline && cancelled ? -ETIMEDOUT : error;
 }
 
+/* False: its time is over. */
+static bool begin_move(struct whorl__scope *scope)
+{
+    for (;;) {
+        whorl__spin_lock(&scope->task->lock);
+        const bool late = scope->state != WHORL__SCOPE_QUIET;
+        const bool taken = scope->moving;
+        scope->moving = taken || !late;
+        whorl__spin_unlock(&scope->task->lock);
+        if (late || !taken) {
+            return !late;
+        }
+        whorl__os->yield();
+    }
+}
+
+static void end_move(struct whorl__scope *scope)
+{
+    whorl__spin_lock(&scope->task->lock);
+    scope->moving = false;
+    whorl__spin_unlock(&scope->task->lock);
+}
+
+/* By who has set moving. */
+static int move(struct whorl__scope *scope, int64_t deadline_ns)
+{
+    whorl__plain_write(&scope->deadline_ns);
+    return scope->armed && whorl__timer_disarm(&scope->timer)
+               ? -EINVAL
+               : arm(scope, scope->timer.timers, deadline_ns);
+}
+
 int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
     struct whorl__scope *const scope = scope_of(timeout);
     if (whorl__task_is_inherited(scope->task)) {
         return -ECHILD;
     }
-    whorl__spin_lock(&scope->task->lock);
-    const bool late = scope->state != WHORL__SCOPE_QUIET;
-    whorl__spin_unlock(&scope->task->lock);
-    if (late || (scope->armed && whorl__timer_disarm(&scope->timer))) {
+    if (!begin_move(scope)) {
         return -EINVAL;
     }
     struct whorl__timers *const timers = scope->timer.timers;
-    const int error = arm(scope, timers, deadline_ns);
+    const int error = move(scope, deadline_ns);
+    end_move(scope);
     struct whorl__loop *const loop = whorl_container_of(timers, struct whorl__loop, timers);
     if (loop != whorl__loop_current()) {
         whorl__fence_full(); /* it computes its sleep from the new deadline, or is woken */
