@@ -33,6 +33,7 @@ void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind)
     runtime->loop_count = loop_count;
     runtime->loops = rig->loop_list;
     runtime->stealing = kind == RIG_SHARING;
+    runtime->scopes_made = 1; /* 0 is no scope's number */
     MODEL_CHECK(whorl__slots_init(&runtime->slots) == 0);
     for (unsigned i = 0; i < loop_count; i++) {
         loop_init(rig, i, kind == RIG_STRICT);
@@ -51,7 +52,7 @@ static void give_fiber(struct rig *rig, struct whorl_task *task)
     fiber->entry = whorl__task_entry;
     fiber->sp = whorl__switch_prepare(low + STACK_BYTES, fiber);
     fiber->user = task;
-    task->fiber = fiber;
+    whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: as give_stack of worker.c */
 }
 
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg)
