@@ -2,7 +2,7 @@
 # Every interleaving of the protocols, without the code: spin searches all states of each *.pml, and
 # must find each of the bugs planted in it (BUG=1, 2, ...). One line a protocol.
 #
-# label: medium
+# label: medium; time limit: 600 s
 #
 # In memory that is sequentially consistent; fences and orders are the business of tests/model.
 # With WHORL_TEST_SCALE above 1 also the large configurations, which want 2 GB.
