@@ -371,6 +371,7 @@ static int create_runtime(const struct whorl_options *options, struct whorl__run
     }
     memset(runtime, 0, sizeof *runtime);
     runtime->generation = whorl__fork_generation;
+    runtime->cxx_here = whorl__cxx_find();
     int error = look_at_machine(options, &runtime->topology);
     if (error != 0) {
         goto free_runtime;

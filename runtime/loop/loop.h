@@ -23,6 +23,7 @@
 #include "loop/timer.h"
 #include "poll/poller.h"
 #include "state/slots.h"
+#include "sys/cxx.h"
 #include "sys/tls.h"
 
 #include <pthread.h>
@@ -51,6 +52,7 @@ struct whorl__loop {
     struct whorl__fiber host;       /* L: the thread's own context */
     void *current;                  /* A: struct whorl_task, written by the loop only */
     struct whorl__fiber *spare;     /* L: of the task that ended last, for the next to begin */
+    struct whorl__cxx *cxx;         /* C: the thread's, for C++ tasks; NULL without C++ */
     int *errno_at;                  /* C: the thread's errno; a task saves and restores by it */
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */

@@ -41,6 +41,7 @@ struct whorl__monitor {
 };
 
 struct whorl__runtime {
+    whorl__cxx_here *cxx_here;  /* C: of the C++ runtime; NULL without */
     uint32_t generation;        /* C: of the process it was started in; sys/fork.h */
     unsigned loop_count;        /* C */
     struct whorl__loop **loops; /* C */

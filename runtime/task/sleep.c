@@ -10,15 +10,35 @@
 
 #include <errno.h>
 
+/* The C++ exceptions it is handling are the task's, not the thread's: sys/cxx.h. */
+static WHORL_COLD void leave_in_catch_block(struct whorl_task *task, struct whorl__fiber *next)
+{
+    struct whorl__cxx *const here = task->loop->cxx;
+    const struct whorl__cxx held = *here;
+    *here = (struct whorl__cxx){0};
+    whorl__fiber_switch(task->fiber, next);
+    *task->loop->cxx = held;
+}
+
 /* errno is the task's, not the thread's: it goes along. task->loop is another one afterwards. */
-static inline void leave(struct whorl_task *task, enum whorl__action action)
+static inline void leave_for(struct whorl_task *task, struct whorl__fiber *next)
 {
     struct whorl__loop *const loop = task->loop;
     const int saved_errno = *loop->errno_at;
-    loop->action = action;
     whorl__plain_write((struct whorl__fiber *)task->fiber); /* and the frame: it is left now; S2 */
-    whorl__fiber_switch(task->fiber, &loop->host);
+    if (WHORL_UNLIKELY(whorl__cxx_holds(loop->cxx))) {
+        leave_in_catch_block(task, next);
+    } else {
+        whorl__fiber_switch(task->fiber, next);
+    }
     *task->loop->errno_at = saved_errno;
+}
+
+static inline void leave(struct whorl_task *task, enum whorl__action action)
+{
+    struct whorl__loop *const loop = task->loop;
+    loop->action = action;
+    leave_for(task, &loop->host);
 }
 
 void whorl__park(struct whorl_task *task, uint64_t waits_on)
@@ -37,9 +57,7 @@ void whorl__give_way(struct whorl_task *task)
         leave(task, WHORL__ACTION_YIELD);
         return;
     }
-    const int saved_errno = *loop->errno_at;
-    whorl__fiber_switch(task->fiber, next->fiber);
-    *task->loop->errno_at = saved_errno;
+    leave_for(task, next->fiber);
 }
 
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)

@@ -18,7 +18,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unwind.h>
 
 /* Process-wide, so that Task-N is unique over all runtimes. */
 static uint64_t next_serial = 1;
@@ -207,10 +209,41 @@ void whorl__task_abandon(struct whorl_task *task, int error)
     finish(task, error);
 }
 
+/*
+ * An unwinder asks this function on its way out of call_body, and nobody above: there is no handler
+ * for what leaves a body. A C++ runtime then calls std::terminate, with the stack still there.
+ */
+static _Unwind_Reason_Code leave_body(int version, _Unwind_Action actions,
+                                      _Unwind_Exception_Class class,
+                                      struct _Unwind_Exception *exception,
+                                      struct _Unwind_Context *context)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    (void)version, (void)class, (void)exception, (void)context;
+    whorl__task_copy_name(whorl__task_current(), name, sizeof name);
+    if (actions & _UA_SEARCH_PHASE) {
+        fprintf(stderr, "whorl: an exception leaves the body of task \"%s\"; catch it there\n",
+                name);
+        return _URC_CONTINUE_UNWIND;
+    }
+    fprintf(stderr, "whorl: task \"%s\" was to end by pthread_exit or pthread_cancel\n", name);
+    abort();
+}
+
+/* A frame of its own, with the function above as what C++ calls its personality (0x1b: written as a
+ * distance of 4 bytes). */
+static WHORL_NOINLINE int call_body(const struct whorl_task *task)
+{
+    __asm__ volatile(".cfi_personality 0x1b, %c0" : : "i"(leave_body));
+    const int error = task->body(task->arg);
+    __asm__ volatile("" : : : "memory"); /* not by a jump, which would leave no frame */
+    return error;
+}
+
 static void run_body(struct whorl_task *task)
 {
     const bool cancelled_before_start = whorl__cancel_take(task);
-    const int error = cancelled_before_start ? -ECANCELED : task->body(task->arg);
+    const int error = cancelled_before_start ? -ECANCELED : call_body(task);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
     WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout still open");
