@@ -1,0 +1,55 @@
+# What `cmake --install` puts where, in two components:
+#
+#   runtime       libwhorl.so.0, for programs that run
+#   development   headers, libwhorl.so, libwhorl.a, whorl.pc, and what find_package(whorl) reads
+#
+# Nothing that is installed holds the prefix, so that the tree may be installed elsewhere than it
+# was configured for, and moved. The one exception is a system's own prefix, /usr, where pkg-config
+# has to recognise its standard directories, and put a sysroot before them.
+include(CMakePackageConfigHelpers)
+
+set(config_folder ${CMAKE_INSTALL_LIBDIR}/cmake/whorl)
+set(pc_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# whorl::shared and whorl::static come from files of their own: either may be left out.
+set_target_properties(whorl_shared PROPERTIES EXPORT_NAME shared)
+set_target_properties(whorl_static PROPERTIES EXPORT_NAME static)
+install(TARGETS whorl_shared EXPORT whorl-shared
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+                COMPONENT runtime NAMELINK_COMPONENT development)
+install(TARGETS whorl_static EXPORT whorl-static
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(EXPORT whorl-shared NAMESPACE whorl:: FILE whorl-shared.cmake
+        DESTINATION ${config_folder} COMPONENT development)
+install(EXPORT whorl-static NAMESPACE whorl:: FILE whorl-static.cmake
+        DESTINATION ${config_folder} COMPONENT development)
+
+configure_package_config_file(whorl-config.cmake.in ${PROJECT_BINARY_DIR}/whorl-config.cmake
+                              INSTALL_DESTINATION ${config_folder} NO_SET_AND_CHECK_MACRO)
+# As the soname: what was built for 0.x runs with, and builds against, every later 0.y.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/whorl-config-version.cmake
+                                 COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/whorl-config.cmake
+              ${PROJECT_BINARY_DIR}/whorl-config-version.cmake
+        DESTINATION ${config_folder} COMPONENT development)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        COMPONENT development FILES_MATCHING PATTERN "*.h")
+
+# The way from whorl.pc to the prefix, and from there to the libraries and headers. A folder that
+# was given as an absolute path stays where it is.
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr" OR IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+else()
+    file(RELATIVE_PATH pc_way /prefix/${pc_folder} /prefix)
+    string(REGEX REPLACE "/$" "" pc_way ${pc_way})
+    set(pc_prefix "\${pcfiledir}/${pc_way}")
+endif()
+foreach(folder LIBDIR INCLUDEDIR)
+    set(pc_${folder} "\${prefix}/${CMAKE_INSTALL_${folder}}")
+    if(IS_ABSOLUTE "${CMAKE_INSTALL_${folder}}")
+        set(pc_${folder} ${CMAKE_INSTALL_${folder}})
+    endif()
+endforeach()
+configure_file(whorl.pc.in ${PROJECT_BINARY_DIR}/whorl.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/whorl.pc DESTINATION ${pc_folder} COMPONENT development)
