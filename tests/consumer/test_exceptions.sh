@@ -2,6 +2,8 @@
 # C++ exceptions inside tasks: see exceptions.cpp. Built against the library as it lies in the build,
 # shared and static, with its own sanitizer; and as a plugin that a C program loads, whose C++
 # runtime nobody else sees.
+#
+# time limit: 200 s
 set -u
 build=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
