@@ -377,7 +377,10 @@ static int create_runtime(const struct whorl_options *options, struct whorl__run
         goto free_runtime;
     }
     apply_options(runtime, options);
-    whorl__overflow_install(running_fiber, fiber_name);
+    if (!whorl__overflow_install(running_fiber, fiber_name)) {
+        whorl__log(runtime, "whorl: no handler for SIGSEGV and SIGBUS: a stack overflow ends the "
+                            "process without a word");
+    }
     error = create_parts(runtime);
     if (error != 0) {
         goto uninstall;

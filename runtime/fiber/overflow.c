@@ -10,8 +10,8 @@
  * Not chosen: printf and its kind: the fault may have hit inside malloc or stdio.
  *             Leaving the handlers in place for good: dlclose would unmap the code under them.
  *
- * sigaction, sigaltstack and mincore are not in the table of os.h: with good arguments, and these
- * are constants, they cannot fail.
+ * sigaction and mincore are not in the table of os.h: with good arguments, and these are constants,
+ * only a filter of system calls can refuse them. Then there is no handler, and no high-water mark.
  */
 #include "fiber/overflow.h"
 
@@ -143,19 +143,22 @@ static bool is_function(const struct sigaction *action)
            (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
 }
 
-static void take(struct fault *fault)
+static bool take(struct fault *fault)
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     struct sigaction now;
-    sigaction(fault->number, NULL, &now);
+    if (sigaction(fault->number, NULL, &now) != 0) {
+        return false;
+    }
     const bool may_call_ours = fault->taken && is_function(&now);
-    fault->taken = true;
     if (is_ours(&now) || may_call_ours) {
-        return;
+        fault->taken = true;
+        return true;
     }
     fault->old = now;
     sigemptyset(&action.sa_mask);
-    sigaction(fault->number, &action, NULL);
+    fault->taken = sigaction(fault->number, &action, NULL) == 0;
+    return fault->taken;
 }
 
 /* Whoever holds the address of `handle` may call it at any time from now on. */
@@ -169,9 +172,11 @@ static void stay_loaded(void)
 
 static void give_back(struct fault *fault)
 {
-    struct sigaction now;
-    sigaction(fault->number, NULL, &now);
-    if (is_ours(&now)) {
+    struct sigaction now = {.sa_handler = SIG_DFL};
+    if (!fault->taken) {
+        return;
+    }
+    if (sigaction(fault->number, NULL, &now) == 0 && is_ours(&now)) {
         fault->taken = false;
         sigaction(fault->number, &fault->old, NULL);
     } else {
@@ -179,19 +184,21 @@ static void give_back(struct fault *fault)
     }
 }
 
-void whorl__overflow_install(struct whorl__fiber *(*current)(void),
+bool whorl__overflow_install(struct whorl__fiber *(*current)(void),
                              const char *(*name)(const struct whorl__fiber *fiber))
 {
+    bool both = true;
     WHORL_ASSERT(current != NULL);
     WHORL_ASSERT(name != NULL);
     pthread_mutex_lock(&install_lock);
     if (users++ == 0) {
         hook_current = current;
         hook_name = name;
-        take(&segv);
-        take(&bus);
+        both = take(&segv);
+        both &= take(&bus);
     }
     pthread_mutex_unlock(&install_lock);
+    return both;
 }
 
 void whorl__overflow_uninstall(void)
@@ -216,18 +223,25 @@ void whorl__overflow_forked(void)
 int whorl__overflow_thread_start(void **ret_altstack)
 {
     stack_t old;
-    WHORL_CHECK(sigaltstack(NULL, &old) == 0, "a thread starts on its signal stack");
+    int error = whorl__os->signal_stack(NULL, &old);
+    if (error != 0) {
+        return error;
+    }
     if ((old.ss_flags & SS_DISABLE) == 0) {
         *ret_altstack = NULL; /* a sanitizer's, or the program's: it wants it back unchanged */
         return 0;
     }
     void *base;
-    const int status = whorl__os->map(ALTSTACK_BYTES, &base);
-    if (status != 0) {
-        return status;
+    error = whorl__os->map(ALTSTACK_BYTES, &base);
+    if (error != 0) {
+        return error;
     }
     const stack_t altstack = {.ss_sp = base, .ss_size = ALTSTACK_BYTES};
-    WHORL_CHECK(sigaltstack(&altstack, NULL) == 0, "64 KiB is too small for a signal stack");
+    error = whorl__os->signal_stack(&altstack, NULL);
+    if (error != 0) {
+        (void)whorl__os->unmap(base, ALTSTACK_BYTES);
+        return error;
+    }
     *ret_altstack = base;
     return 0;
 }
@@ -238,6 +252,7 @@ void whorl__overflow_thread_stop(void *altstack)
         return;
     }
     const stack_t none = {.ss_flags = SS_DISABLE};
-    WHORL_CHECK(sigaltstack(&none, NULL) == 0, "a thread ends on its signal stack");
-    (void)whorl__os->unmap(altstack, ALTSTACK_BYTES);
+    if (whorl__os->signal_stack(&none, NULL) == 0) { /* else it is still the kernel's: it stays */
+        (void)whorl__os->unmap(altstack, ALTSTACK_BYTES);
+    }
 }

@@ -14,16 +14,19 @@
 
 #include "base/compiler.h"
 
+#include <stdbool.h>
+
 struct whorl__fiber;
 
 /*
  * `current` gives the fiber the calling thread runs, or NULL; `name` what to call it. Both are
  * called inside the signal handler. The first of several installs counts, and the last uninstall
  * puts back what was there before; unless somebody has put a handler over ours, and may call it: a
- * library that was loaded by dlopen then stays loaded.
+ * library that was loaded by dlopen then stays loaded. False: a handler was refused (by a filter of
+ * system calls); an overflow then ends the process without a word.
  */
-void whorl__overflow_install(struct whorl__fiber *(*current)(void),
-                             const char *(*name)(const struct whorl__fiber *fiber));
+WHORL_MUST_USE bool whorl__overflow_install(struct whorl__fiber *(*current)(void),
+                                            const char *(*name)(const struct whorl__fiber *fiber));
 void whorl__overflow_uninstall(void);
 
 /* In the child of a fork: nobody else is there, and no runtime is. The handlers stay till later. */

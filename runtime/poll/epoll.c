@@ -122,6 +122,8 @@ void whorl__poller_wake(struct whorl__poller *poller)
 {
     if (whorl__swap_u32(&poller->wake_pending, 1) == 0) { /* pairs P1 */
         const uint64_t one = 1;
-        (void)whorl__os->write(poller->wake_fd, &one, sizeof one);
+        const ssize_t put = whorl__os->write(poller->wake_fd, &one, sizeof one);
+        /* An eventfd takes it always. One that the program has closed would mean to sleep on. */
+        WHORL_CHECK(put == sizeof one, "a loop cannot be woken: is its descriptor closed?");
     }
 }

@@ -81,6 +81,12 @@ static int64_t sim_thread_cpu_ns(pthread_t handle)
 }
 
 /* A signal would interrupt a thread between two loads: not played. */
+/* All its threads are one. */
+static int sim_signal_stack(const stack_t *stack, stack_t *ret_old)
+{
+    return whorl__sim->real->signal_stack(stack, ret_old);
+}
+
 static int sim_thread_signal(pthread_t handle, int signal)
 {
     whorl__sim_call(WHORL__SIM_SIGNAL, thread_of(handle)->number);
@@ -345,6 +351,7 @@ const struct whorl__os whorl__sim_table = {
     .thread_id = sim_thread_id,
     .thread_cpu_ns = sim_thread_cpu_ns,
     .thread_signal = sim_thread_signal,
+    .signal_stack = sim_signal_stack,
     .yield = sim_yield,
     .futex_wait = sim_futex_wait,
     .futex_wake = sim_futex_wake,

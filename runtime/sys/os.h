@@ -15,6 +15,7 @@
 #include "base/compiler.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -39,6 +40,7 @@ struct whorl__os {
     int (*thread_id)(void);                      /* the kernel's number of the calling thread */
     int64_t (*thread_cpu_ns)(pthread_t thread);  /* CPU time it has used; -errno */
     int (*thread_signal)(pthread_t thread, int signal);
+    int (*signal_stack)(const stack_t *stack, stack_t *ret_old); /* either may be NULL */
     void (*yield)(void); /* by who spins: lets others run, of whom one holds what it wants */
     int (*futex_wait)(uint32_t *word, uint32_t expected,
                       int64_t deadline_ns); /* -EAGAIN, -ETIMEDOUT; 0 may be for no reason */

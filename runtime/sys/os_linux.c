@@ -137,6 +137,11 @@ static int linux_thread_signal(pthread_t thread, int signal)
     return -pthread_kill(thread, signal);
 }
 
+static int linux_signal_stack(const stack_t *stack, stack_t *ret_old)
+{
+    return status(sigaltstack(stack, ret_old));
+}
+
 static int linux_thread_join(pthread_t thread)
 {
     return -pthread_join(thread, NULL);
@@ -400,6 +405,7 @@ const struct whorl__os whorl__os_linux = {
     .thread_id = linux_thread_id,
     .thread_cpu_ns = linux_thread_cpu_ns,
     .thread_signal = linux_thread_signal,
+    .signal_stack = linux_signal_stack,
     .yield = linux_yield,
     .futex_wait = linux_futex_wait,
     .futex_wake = linux_futex_wake,

@@ -109,10 +109,9 @@ static void run_on_fiber(void (*body)(struct job *))
     struct job job = {0};
     void *altstack;
     if (set_up((void **)&rig) != 0 || whorl__fibers_get(&rig->fibers, 0, &fiber) != 0 ||
-        whorl__overflow_thread_start(&altstack) != 0) {
+        whorl__overflow_thread_start(&altstack) != 0 || !whorl__overflow_install(current, name)) {
         _exit(EXIT_SETUP_FAILED);
     }
-    whorl__overflow_install(current, name);
     assign(rig, fiber, &job, body);
     running = fiber;
     resume(&job);

@@ -83,11 +83,12 @@ int whorl__topology_unbind(const struct whorl__topology *topology)
 
 /* ---- fiber/overflow.h ---- */
 
-void whorl__overflow_install(struct whorl__fiber *(*current)(void),
+bool whorl__overflow_install(struct whorl__fiber *(*current)(void),
                              const char *(*name)(const struct whorl__fiber *fiber))
 {
     (void)current;
     (void)name;
+    return true;
 }
 
 void whorl__overflow_uninstall(void)

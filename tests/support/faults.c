@@ -187,6 +187,14 @@ static int faulty_advise(void *base, size_t bytes, int advice)
     return whorl__os_linux.advise(base, bytes, advice);
 }
 
+/* Asked, given, or taken away. */
+static int stack_call(const stack_t *stack)
+{
+    return stack == NULL                  ? FAULTS_STACK_ASKED
+           : stack->ss_flags & SS_DISABLE ? FAULTS_STACK_TAKEN
+                                          : FAULTS_STACK_GIVEN;
+}
+
 /* ---- what has no peculiarity: the call, or the error ---- */
 
 #define PLAIN(type, name, parameters, arguments, detail)                                           \
@@ -204,8 +212,9 @@ PLAIN(int, protect, (void *base, size_t bytes, int protection), (base, bytes, pr
 PLAIN(int, thread_join, (pthread_t thread), (thread), 0)
 PLAIN(int, thread_id, (void), (), 0)
 PLAIN(int64_t, now_ns, (void), (), 0)
-PLAIN(int64_t, thread_cpu_ns, (pthread_t thread), (thread), 0)
 PLAIN(int, thread_signal, (pthread_t thread, int signal), (thread, signal), 0)
+PLAIN(int, signal_stack, (const stack_t *stack, stack_t *ret_old), (stack, ret_old),
+      stack_call(stack))
 PLAIN(int, futex_wait, (uint32_t * word, uint32_t expected, int64_t deadline_ns),
       (word, expected, deadline_ns), 0)
 PLAIN(int, futex_wake, (uint32_t * word, int waiters_max), (word, waiters_max), 0)
@@ -235,6 +244,15 @@ static void faulty_yield(void)
 {
     (void)hit(FAULTS_yield, 0);
     whorl__os_linux.yield();
+}
+
+/* As on a machine that has a core for each thread: there, who holds a loop and computes uses the
+ * processor all the time. Here it would depend on the other processes whether a thread is named. */
+static int64_t faulty_thread_cpu_ns(pthread_t thread)
+{
+    const struct faults_order *const order = hit(FAULTS_thread_cpu_ns, 0);
+    const int64_t used_ns = whorl__os_linux.thread_cpu_ns(thread);
+    return order != NULL ? order->error : used_ns < 0 ? used_ns : whorl__os_linux.now_ns();
 }
 
 static int faulty_thread_start(pthread_t *ret_thread, void *(*body)(void *), void *arg)

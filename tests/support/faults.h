@@ -22,7 +22,8 @@
 #define FAULTS_ENTRIES(X)                                                                          \
     X(alloc) X(free) X(map) X(unmap) X(protect) X(advise)                                          \
     X(now_ns)                                                                                      \
-    X(thread_start) X(thread_join) X(thread_id) X(thread_cpu_ns) X(thread_signal) X(yield)         \
+    X(thread_start) X(thread_join) X(thread_id) X(thread_cpu_ns) X(thread_signal)                  \
+    X(yield) X(signal_stack)                                                                       \
     X(futex_wait) X(futex_wake)                                                                    \
     X(epoll_create) X(epoll_ctl) X(epoll_wait) X(eventfd) X(poll)                                  \
     X(read) X(write) X(writev) X(writev_quiet) X(close) X(dup) X(set_nonblocking)                  \
@@ -46,6 +47,9 @@ enum faults_way {
     FAULTS_DONE,    /* done, and an error returned all the same: what close may do */
     FAULTS_SHORT,   /* one byte of many */
 };
+
+/* Details of signal_stack. */
+enum { FAULTS_STACK_ASKED = 1, FAULTS_STACK_GIVEN, FAULTS_STACK_TAKEN };
 
 /* What fails. */
 struct faults_order {
