@@ -269,7 +269,8 @@ void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held
         return;
     }
     const bool told = look_at_thread(loop, &blocked, &pointer, &code);
-    if ((!blocked && cpu_ns < held_ns / 4) || !still_there(loop, runs)) {
+    const bool starved = !blocked && cpu_ns < loop->runtime->report_ns / 4;
+    if (starved || !still_there(loop, runs)) {
         return;
     }
     whorl__store_relaxed_u32(&task->stall_reported, 1); /* relaxed: only this thread reads it */

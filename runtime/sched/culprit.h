@@ -20,8 +20,8 @@ void whorl__culprit_prepare(void);
  *
  *   runs     the loop's count of runs as it was sampled: if it has moved on, the task is gone
  *   held_ns  how long the task has run without a wait
- *   cpu_ns   CPU time its thread had in the second half of that: a thread that had none, and blocks
- *            in no system call, is no culprit but was kept from its core by the kernel
+ *   cpu_ns   CPU time its thread had since half a report time: with less than a quarter of one, and
+ *            in no system call, it is no culprit but was kept from its core by the kernel
  */
 void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
                            int64_t cpu_ns);
