@@ -6,6 +6,7 @@
  * a call could want is held, as if by a thread that did not come along. A child checks by itself,
  * says on stderr what was wrong, and its exit code counts that. An alarm ends one that hangs.
  */
+#include "support/child.h"
 #include "support/play.h"
 
 #include "sched/sched.h"
@@ -455,10 +456,18 @@ static void run_own(struct estate *estate)
     REFUSED(whorl_yield());
 }
 
+static void skip_unless_children_start_threads(void)
+{
+    if (!child_can_start_threads()) {
+        skip();
+    }
+}
+
 static void test_child_runs_a_runtime_of_its_own(void **state)
 {
     /* Twice in a row, with loops, timers, sockets; by a child of a task, and of a thread. */
     (void)state;
+    skip_unless_children_start_threads();
     assert_fork_is_survived(2, fork_from_task, (struct estate){.after = run_own});
     assert_fork_is_survived(2, fork_from_thread, (struct estate){.after = run_own});
 }
@@ -514,6 +523,7 @@ static void test_child_of_a_loop_is_neither_pinned_nor_named_after_it(void **sta
 {
     /* Or it would believe that the machine has one core, and ps would call it whorl-0. */
     (void)state;
+    skip_unless_children_start_threads();
     struct before before;
     assert_int_equal(sched_getaffinity(0, sizeof before.affinity, &before.affinity), 0);
     assert_int_equal(whorl_run(fork_pinned, &before, NULL), 0);
@@ -633,6 +643,7 @@ static void test_forks_in_the_middle_of_everything(void **state)
 #if defined(WHORL_ASAN)
     skip(); /* another thread may hold a lock of its allocator, which knows nothing of fork */
 #endif
+    skip_unless_children_start_threads();
     struct turmoil turmoil = {0};
     pthread_t threads[2];
     const char *const scale = getenv("WHORL_TEST_SCALE");

@@ -5,6 +5,7 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,6 +37,34 @@ void child_expect_success(int (*body)(void))
         skip();
     }
     assert_int_equal(code, 0);
+}
+
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+static void *wait_for_signal(void *arg)
+{
+    pause();
+    return arg;
+}
+
+static int start_thread(void)
+{
+    pthread_t thread;
+    alarm(5); /* qemu may stay instead of giving up */
+    return pthread_create(&thread, NULL, do_nothing, NULL) != 0 || pthread_join(thread, NULL) != 0;
+}
+
+bool child_can_start_threads(void)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_signal, NULL), 0);
+    const bool can = child_run(start_thread) == 0;
+    pthread_cancel(thread);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    return can;
 }
 
 static bool install(const struct sock_filter *program, size_t count)

@@ -22,6 +22,10 @@ enum { CHILD_CANNOT = 99 };
 #    define CHILD_IS_SANITIZED false
 #endif
 
+/* Whether a child of a process with threads can start some itself. Under qemu-user it cannot: the
+ * emulator still holds the parent's, and gives up. */
+bool child_can_start_threads(void);
+
 /* Runs the body in a child process, whose damage stays there. What the body returns, 0 to 255; -1
  * when it ended by a signal. */
 int child_run(int (*body)(void));

@@ -34,7 +34,8 @@ int play(int loops, whorl_body *body, void *arg);
 /* How many entries a folder of /proc/self has: "task" (threads) or "fd". */
 int count_own(const char *folder);
 
-/* Whether it has so many in the end: a thread that was joined may be listed a moment longer. */
+/* Whether it has no more than so many in the end. A thread that was joined is listed a moment
+ * longer: now, or when `count` was counted, so that it may end up with fewer. */
 bool comes_down_to(const char *folder, int count);
 
 /* ---- from anywhere ---- */
