@@ -16,6 +16,7 @@
 #include "fiber/overflow.h"
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "fiber/fiber.h"
 #include "sys/os.h"
 
@@ -24,7 +25,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Room for a saved vector state of several KiB and for a sanitizer's handler that we chain to. */
@@ -45,43 +45,19 @@ struct fault {
 static struct fault segv = {.number = SIGSEGV};
 static struct fault bus = {.number = SIGBUS};
 
-/* One line, put together without allocation; what does not fit is cut off. */
-struct line {
-    size_t length;
-    char text[256];
-};
-
-static void put_text(struct line *line, const char *text)
-{
-    while (*text != '\0' && line->length < sizeof(line->text)) {
-        line->text[line->length++] = *text++;
-    }
-}
-
-static void put_number(struct line *line, size_t number)
-{
-    char digits[24];
-    size_t at = sizeof(digits) - 1;
-    digits[at] = '\0';
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    put_text(line, &digits[at]);
-}
-
 static void report(const struct whorl__fiber *fiber)
 {
     const char *name = hook_name(fiber);
-    struct line line = {.length = 0};
-    put_text(&line, "whorl: stack overflow in task \"");
-    put_text(&line, name != NULL ? name : "?");
-    put_text(&line, "\": ");
-    put_number(&line, fiber->stack_bytes);
-    put_text(&line, " bytes of stack, high-water mark ");
-    put_number(&line, whorl__fiber_stack_used(fiber));
-    put_text(&line, "; raise stack_bytes\n");
-    const ssize_t written = write(STDERR_FILENO, line.text, line.length);
+    char bytes[256];
+    struct whorl__text line = {.bytes = bytes, .size = sizeof(bytes)};
+    whorl__text_string(&line, "whorl: stack overflow in task \"");
+    whorl__text_string(&line, name != NULL ? name : "?");
+    whorl__text_string(&line, "\": ");
+    whorl__text_number(&line, fiber->stack_bytes);
+    whorl__text_string(&line, " bytes of stack, high-water mark ");
+    whorl__text_number(&line, whorl__fiber_stack_used(fiber));
+    whorl__text_string(&line, "; raise stack_bytes\n");
+    const ssize_t written = write(STDERR_FILENO, bytes, line.length);
     (void)written; /* nobody is left to be told */
 }
 
