@@ -22,7 +22,7 @@
  */
 #include "runtime.h"
 
-#include "sched/sched.h"
+#include "sched/roster.h"
 #include "task/cancel.h"
 #include "task/future.h"
 #include "task/park.h"
@@ -300,6 +300,7 @@ static void come_to_child(struct whorl__worker *worker)
     whorl__overflow_forked();
     whorl__culprit_forked();
     process_forked();
+    whorl__roster_forked();
     if (loop == NULL) {
         return;
     }
@@ -519,7 +520,9 @@ int whorl__run(whorl_body *body, void *arg, const struct whorl_options *options)
     }
     error = whorl__monitor_start(runtime);
     if (error == 0) {
+        whorl__roster_add(runtime);
         error = run_main(runtime, body, arg);
+        whorl__roster_remove(runtime);
         whorl__monitor_stop(runtime);
     }
     stop_threads(runtime, runtime->loop_count);

@@ -71,6 +71,9 @@ struct whorl__runtime {
     uint32_t ending;       /* A: the main task is done; no new tasks */
     uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
     uint32_t stop;         /* A: all tasks are done; loops leave */
+    uint32_t visitors;     /* A: who looks into it from outside; roster.c */
+    uint64_t id;           /* C: counts the runtimes of the process */
+    void *next_older;      /* A: struct whorl__runtime */
 };
 
 /* submit.c */
