@@ -30,6 +30,7 @@
 #include "whorl/timeout.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
+#include "whorl/debug.h"
 #include "whorl/sim.h"
 
 #endif

@@ -554,36 +554,3 @@ int whorl_loop_current(void)
     const struct whorl_task *const task = whorl__task_current();
     return task == NULL ? whorl__error_outside() : (int)task->loop->index;
 }
-
-/* All fields of whorl_stats are counters of the same type, so a sum is a loop over them. */
-static void add_stats(const struct whorl__loop *loop, struct whorl_stats *sum)
-{
-    const uint64_t *const from = (const uint64_t *)(const void *)&loop->stats;
-    uint64_t *const to = (uint64_t *)(void *)sum;
-    for (size_t i = 0; i < sizeof *sum / sizeof *to; i++) {
-        to[i] += whorl__load_relaxed_u64(&from[i]); /* relaxed: figures */
-    }
-}
-
-int whorl_stats(int loop, struct whorl_stats *ret_stats)
-{
-    const struct whorl_task *const task = whorl__task_current();
-    if (task == NULL) {
-        return whorl__error_outside();
-    }
-    struct whorl__runtime *const runtime = task->runtime;
-    if (loop < -1 || loop >= (int)runtime->loop_count) {
-        return -EINVAL;
-    }
-    *ret_stats = (struct whorl_stats){0};
-    for (int i = 0; i < (int)runtime->loop_count; i++) {
-        if (loop == -1 || loop == i) {
-            add_stats(runtime->loops[i], ret_stats);
-        }
-    }
-    if (loop == -1) {
-        /* relaxed: a figure */
-        ret_stats->spawned += whorl__load_relaxed_u64(&runtime->foreign_made);
-    }
-    return 0;
-}

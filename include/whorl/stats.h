@@ -39,7 +39,7 @@ struct whorl_stats {
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no
- * Since:   0.1, stable                  Source: runtime/runtime.c
+ * Since:   0.1, stable                  Source: runtime/debug/stats.c
  */
 WHORL_API int whorl_stats(int loop, struct whorl_stats *ret_stats);
 

@@ -13,7 +13,7 @@
 
 #define MORE        50
 #define NEAR_32     (UINT64_C(0x100000000) - MORE / 2)
-#define STATS_COUNT (sizeof(struct whorl_stats) / sizeof(uint64_t))
+#define STATS_COUNT (offsetof(struct whorl_stats, reserved) / sizeof(uint64_t))
 
 /* ---- every counter of a loop ---- */
 

@@ -1,16 +1,14 @@
 /*
- * rig.h - a runtime for tests of the scheduler: options, a recorded log, bounded busy waiting.
+ * rig.h - a runtime for tests of the scheduler: options, a recorded log.
  *
  * A failing cmocka assert must not happen in a task: tasks write what they saw into the test's
- * struct, and the test asserts after whorl_run has returned. Busy waiting is how a task holds its
- * loop; it ends with the event it is there for, and the bound only keeps a broken build from
- * hanging.
+ * struct, and the test asserts after whorl_run has returned.
  */
 #ifndef WHORL_TESTS_SCHED_RIG_H
 #define WHORL_TESTS_SCHED_RIG_H
 
-#include "atomic/atomic.h"
 #include "lockfree/spinlock.h"
+#include "support/mark.h"
 #include "whorl.h"
 
 #include <setjmp.h>
@@ -22,8 +20,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define BOUND_NS (20 * WHORL_SECOND)
 
 /* What the runtime has logged. */
 struct journal {
@@ -62,41 +58,6 @@ static inline struct whorl_options stealing_options(int loops, struct journal *j
                                   .report_ns = WHORL_NEVER,
                                   .log = journal != NULL ? journal_write : NULL,
                                   .log_arg = journal};
-}
-
-/* Holds the calling thread until the word has reached `least`. False: the bound has passed. */
-static inline bool compute_until(uint32_t *word, uint32_t least)
-{
-    const int64_t end_ns = whorl_after(BOUND_NS);
-    while (whorl__load_acquire_u32(word) < least) { /* acquire, pairs mark */
-        if (whorl_now() >= end_ns) {
-            return false;
-        }
-        whorl__pause();
-    }
-    return true;
-}
-
-/* The same, giving way between looks. */
-static inline bool yield_until(uint32_t *word, uint32_t least)
-{
-    const int64_t end_ns = whorl_after(BOUND_NS);
-    while (whorl__load_acquire_u32(word) < least) { /* acquire, pairs mark */
-        if (whorl_now() >= end_ns || whorl_yield() != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static inline void mark(uint32_t *word)
-{
-    (void)whorl__add_u32(word, 1); /* release half, pairs the loads above */
-}
-
-static inline uint32_t level_of(uint32_t *word)
-{
-    return whorl__load_acquire_u32(word); /* acquire, pairs mark */
 }
 
 #endif
