@@ -16,6 +16,26 @@
 
 WHORL_BEGIN
 
+/*
+ * whorl_dump - write what all runtimes of this process are doing: each loop, each task, one a line.
+ *
+ *   fd  where to; nothing is closed. A write that would block blocks the caller alone; the end of a
+ *       runtime waits for a dump of it that is under way
+ *
+ * A line is words of the form key=value, in a stable order. Tasks: id, name, state (ready, running,
+ * parked, done), loop, age, what a parked one waits for and since when, whom it awaits, pending
+ * cancel, stack in use. Loops: state, the task they are in and for how long, queues.
+ *
+ * Returns 0, -EBADF, -ENOSPC, -EPIPE (no signal is raised), -EAGAIN (fd is non-blocking and full)
+ * or what else the write failed with: the dump is then cut off.
+ *
+ * From:    anywhere, also a signal handler   Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   asyncio.all_tasks, Task.print_stack; Go's SIGQUIT
+ * Since:   0.1, stable                  Source: runtime/debug/dump.c
+ */
+WHORL_API int whorl_dump(int fd);
+
 /* ---- counters from outside ---- */
 
 /* The caller's runtime; they are numbered from 1 as they start. 0 outside a task. */

@@ -27,7 +27,7 @@ struct whorl__scope {
     uint64_t serial;              /* C: never the same twice in a runtime */
     enum whorl__scope_state state; /* M(task) */
     int baseline;                 /* C: requests there were when it was entered */
-    int64_t deadline_ns;          /* the task's, or of who has set moving */
+    uint64_t deadline_ns;         /* A: written by the task, or by who has set moving */
     bool armed;                   /* as deadline_ns */
     bool moving;                  /* M(task): somebody reschedules */
     struct whorl__timer timer;

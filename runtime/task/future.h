@@ -69,6 +69,13 @@ bool whorl__gather_cancel_along(struct whorl_future *gather, const char *message
                                 const struct whorl__cancel_path *path);
 void whorl__gather_free(struct whorl_future *gather);
 
+/* For dumps, while the caller keeps the gather: how many children it has, how many of them have not
+ * reported, and up to `max` that are not done. Returns how many those are; looks at the first
+ * thousand or so only. */
+unsigned whorl__gather_look(const struct whorl_future *gather,
+                            const struct whorl_future **ret_children, unsigned max,
+                            size_t *ret_count, size_t *ret_pending);
+
 static inline bool whorl__future_is_done(const struct whorl_future *future)
 {
     /* acquire, pairs the release that completes: the result is seen */

@@ -24,6 +24,9 @@
 
 #define OVER (UINT32_C(1) << 31) /* all children have reported */
 
+/* By who only looks: he holds a lock meanwhile. */
+#define LOOKED_AT_MAX 1024
+
 struct child {
     struct whorl__waiter waiter;
     struct gather *gather;       /* C */
@@ -208,6 +211,24 @@ void whorl__gather_free(struct whorl_future *future)
         whorl_future_unref(gather->children[i].future);
     }
     whorl__os->free(gather);
+}
+
+unsigned whorl__gather_look(const struct whorl_future *future,
+                            const struct whorl_future **ret_children, unsigned max,
+                            size_t *ret_count, size_t *ret_pending)
+{
+    const struct gather *const gather =
+        whorl_container_of(future, const struct gather, head.future);
+    const size_t looked_at = gather->count < LOOKED_AT_MAX ? gather->count : LOOKED_AT_MAX;
+    unsigned found = 0;
+    for (size_t i = 0; i < looked_at && found < max; i++) {
+        if (!whorl__future_is_done(gather->children[i].future)) {
+            ret_children[found++] = gather->children[i].future;
+        }
+    }
+    *ret_count = gather->count;
+    *ret_pending = whorl__load_relaxed_u32(&gather->pending); /* relaxed: a figure */
+    return found;
 }
 
 /* ---- the waiting form ---- */

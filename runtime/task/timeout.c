@@ -31,8 +31,8 @@ static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t 
 /* On `timers`: the heap of the loop on which the block was entered. */
 static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t deadline_ns)
 {
-    whorl__plain_write(&scope->deadline_ns);
-    scope->deadline_ns = deadline_ns;
+    whorl__plain_write(&scope->armed);
+    whorl__store_relaxed_u64(&scope->deadline_ns, (uint64_t)deadline_ns); /* relaxed: a figure */
     scope->timer.timers = timers;
     scope->armed = false;
     if (deadline_ns == WHORL_NEVER) {
@@ -52,7 +52,7 @@ static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t
 
 static void disarm(struct whorl__scope *scope)
 {
-    whorl__plain_write(&scope->deadline_ns);
+    whorl__plain_write(&scope->armed);
     if (scope->armed) {
         (void)whorl__timer_disarm(&scope->timer);
         scope->armed = false;
@@ -68,6 +68,7 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
     struct whorl__scope *const scope = scope_of(timeout);
     *scope = (struct whorl__scope){
         .task = task,
+        .deadline_ns = (uint64_t)deadline_ns,
         .serial = whorl__serials_draw(&task->loop->scope_serials, &task->runtime->scopes_made),
     };
     whorl__cancel_scope_enter(task, scope);
@@ -117,7 +118,7 @@ static void end_move(struct whorl__scope *scope)
 /* By who has set moving. */
 static int move(struct whorl__scope *scope, int64_t deadline_ns)
 {
-    whorl__plain_write(&scope->deadline_ns);
+    whorl__plain_write(&scope->armed);
     return scope->armed && whorl__timer_disarm(&scope->timer)
                ? -EINVAL
                : arm(scope, scope->timer.timers, deadline_ns);
@@ -145,7 +146,8 @@ int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
 
 int64_t whorl_timeout_when(const struct whorl_timeout *timeout)
 {
-    return scope_of((struct whorl_timeout *)(uintptr_t)timeout)->deadline_ns;
+    const struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
+    return (int64_t)whorl__load_relaxed_u64(&scope->deadline_ns); /* relaxed: a figure */
 }
 
 bool whorl_timeout_expired(const struct whorl_timeout *timeout)

@@ -42,6 +42,27 @@ static inline void capture_drop(struct capture *capture)
     *capture = (struct capture){NULL, 0};
 }
 
+static inline struct capture capture_dump(void)
+{
+    const int fd = capture_open();
+    must(whorl_dump(fd));
+    return capture_close(fd);
+}
+
+/* Dumps until one has `words` in it. */
+static inline struct capture capture_dump_with(const char *words)
+{
+    const int64_t end_ns = whorl_after(PATIENCE_NS);
+    for (;;) {
+        struct capture capture = capture_dump();
+        if (strstr(capture.text, words) != NULL || whorl_now() > end_ns) {
+            return capture;
+        }
+        capture_drop(&capture);
+        usleep(1000);
+    }
+}
+
 /* Copies the line that begins with `start` and has `words` in it. False: there is none. */
 static inline bool capture_line(const struct capture *capture, const char *start, const char *words,
                                 char line[1024])
