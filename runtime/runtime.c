@@ -22,6 +22,7 @@
  */
 #include "runtime.h"
 
+#include "inside.h"
 #include "sched/roster.h"
 #include "task/cancel.h"
 #include "task/future.h"
@@ -59,7 +60,8 @@ static int check_options(const struct whorl_options *options)
     const bool mode_ok = options->mode >= WHORL_MODE_AUTO && options->mode <= WHORL_MODE_STEALING &&
                          !(options->mode == WHORL_MODE_SINGLE && options->loops > 1);
     const bool numbers_ok = options->loops >= 0 && options->loops <= WHORL_LOOPS_MAX &&
-                            options->stall_ns >= 0 && options->report_ns >= 0;
+                            options->stall_ns >= 0 && options->report_ns >= 0 &&
+                            whorl__dump_signal_ok(options->dump_signal);
     const bool reserved_ok = whorl__reserved_ok(options->reserved, WHORL__RESERVED(options));
     return stack_ok && mode_ok && numbers_ok && reserved_ok ? 0 : -EINVAL;
 }
@@ -301,6 +303,7 @@ static void come_to_child(struct whorl__worker *worker)
     whorl__culprit_forked();
     process_forked();
     whorl__roster_forked();
+    whorl__dump_signal_forked();
     if (loop == NULL) {
         return;
     }
@@ -496,6 +499,20 @@ static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg)
     return error;
 }
 
+/* Others can look in from outside while it runs. */
+static int run_seen(struct whorl__runtime *runtime, whorl_body *body, void *arg, int dump_signal)
+{
+    int error = whorl__dump_signal_start(dump_signal);
+    if (error != 0) {
+        return error;
+    }
+    whorl__roster_add(runtime);
+    error = run_main(runtime, body, arg);
+    whorl__roster_remove(runtime);
+    whorl__dump_signal_stop(dump_signal);
+    return error;
+}
+
 int whorl__run(whorl_body *body, void *arg, const struct whorl_options *options)
 {
     static const struct whorl_options defaults;
@@ -520,9 +537,7 @@ int whorl__run(whorl_body *body, void *arg, const struct whorl_options *options)
     }
     error = whorl__monitor_start(runtime);
     if (error == 0) {
-        whorl__roster_add(runtime);
-        error = run_main(runtime, body, arg);
-        whorl__roster_remove(runtime);
+        error = run_seen(runtime, body, arg, chosen->dump_signal);
         whorl__monitor_stop(runtime);
     }
     stop_threads(runtime, runtime->loop_count);

@@ -24,7 +24,8 @@ WHORL_BEGIN
  *
  * A line is words of the form key=value, in a stable order. Tasks: id, name, state (ready, running,
  * parked, done), loop, age, what a parked one waits for and since when, whom it awaits, pending
- * cancel, stack in use. Loops: state, the task they are in and for how long, queues.
+ * cancel, stack in use. Loops: state, the task they are in and for how long, queues. See also the
+ * option dump_signal, which does the same to standard error.
  *
  * Returns 0, -EBADF, -ENOSPC, -EPIPE (no signal is raised), -EAGAIN (fd is non-blocking and full)
  * or what else the write failed with: the dump is then cut off.

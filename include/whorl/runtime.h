@@ -44,7 +44,8 @@ struct whorl_options {
     /* Where warnings go, one line without its end; any thread may call it. NULL: standard error. */
     void (*log)(void *log_arg, const char *line);
     void *log_arg;
-    uint64_t reserved[8]; /* 0 */
+    int dump_signal;      /* a signal that makes the process whorl_dump to stderr; 0: none */
+    uint64_t reserved[7]; /* 0 */
 };
 
 /*
@@ -58,9 +59,11 @@ struct whorl_options {
  *
  * Returns what body returned (0 or -errno), or, with nothing started: -EINVAL (body NULL, loops
  * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
- * a topology hwloc does not understand, a reserved word that is not zero), -EAGAIN (no more
- * threads), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY (called from a task, or while
- * a simulation runs, see whorl/sim.h), or why the file that topology names cannot be read.
+ * a topology hwloc does not understand, a dump_signal that cannot be had: a fault, SIGABRT,
+ * SIGKILL, SIGSTOP, SIGSYS, SIGTRAP or SIGURG; a reserved word that is not zero), -EAGAIN (no more
+ * threads, or eight other dump signals), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY
+ * (called from a task, or while a simulation runs, see whorl/sim.h), or why the file that topology
+ * names cannot be read.
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own
