@@ -243,7 +243,7 @@ void race_end_copies(bool kept); /* the current thread's, by a compare-and-swap 
 
 /* heap.c */
 void heap_reset(void);
-void heap_check_access(const void *address, unsigned bytes);
+void heap_check_access(const struct whorl__site *site, const void *address, unsigned bytes);
 void heap_check_leaks(void);
 /* "block 3 + 8", "state + 16"; false: neither. */
 bool heap_describe(uint64_t address, char *ret_text, size_t bytes_max);

@@ -70,7 +70,14 @@ void model_free(void *block)
     blocks[number - 1].freed = true;
 }
 
-void heap_check_access(const void *address, unsigned bytes)
+static _Noreturn void fail_access(const struct whorl__site *site, const char *what, unsigned number,
+                                  size_t offset)
+{
+    run_fail("%s: block %u + %zu, by the %s of %s at %s:%d", what, number, offset,
+             sites_op_name(site->op), site->field, sites_short_file(site->file), site->line);
+}
+
+void heap_check_access(const struct whorl__site *site, const void *address, unsigned bytes)
 {
     if (!in_arena((uintptr_t)address)) {
         return;
@@ -78,15 +85,14 @@ void heap_check_access(const void *address, unsigned bytes)
     const size_t offset = (size_t)((const char *)address - arena);
     const unsigned number = block_of[offset / WHORL_CACHE_LINE];
     if (number == 0) {
-        run_fail("access to memory that is not allocated");
+        fail_access(site, "access to memory that is not allocated", 0, offset);
     }
+    const size_t inside = offset - blocks[number - 1].first_line * WHORL_CACHE_LINE;
     if (blocks[number - 1].freed) {
-        run_fail("use after free: block %u + %zu", number,
-                 offset - blocks[number - 1].first_line * WHORL_CACHE_LINE);
+        fail_access(site, "use after free", number, inside);
     }
-    if (offset + bytes >
-        blocks[number - 1].first_line * WHORL_CACHE_LINE + blocks[number - 1].bytes) {
-        run_fail("access behind the end of block %u", number);
+    if (inside + bytes > blocks[number - 1].bytes) {
+        fail_access(site, "access behind the end", number, inside);
     }
 }
 

@@ -174,7 +174,7 @@ static void notice_plain_stores(struct model_thread *self, struct model_location
 static struct model_location *locate_atomic(struct whorl__site *site, const void *field,
                                             unsigned bytes)
 {
-    heap_check_access(field, bytes);
+    heap_check_access(site, field, bytes);
     struct model_location *const location = memory_locate(site, field, bytes);
     if (location->bytes != bytes && location->atomic) {
         run_fail("%s is accessed in two sizes", site->field);

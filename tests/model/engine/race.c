@@ -116,7 +116,7 @@ void whorl__model_plain(struct whorl__site *site, const volatile void *field, un
         return; /* before or after all executions: main() of a program */
     }
     const void *const address = (const void *)(uintptr_t)field;
-    heap_check_access(address, bytes);
+    heap_check_access(site, address, bytes);
     struct model_location *const location = memory_locate(site, address, bytes);
     site->reached++;
     trace_operation(site, location, 0, 0, MODEL_MARK_NONE, 0);
