@@ -30,8 +30,8 @@ static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_
     if (!may_be_ready(seen) && !anyway) {
         return -EAGAIN;
     }
-    whorl__plain_read(&record->kind);
     const ssize_t got = whorl__os->read(record->fd, ret_bytes, bytes_max);
+    whorl__plain_read(&record->kind);
     const bool drained = got > 0 && (size_t)got < bytes_max && record->kind == WHORL__TCP &&
                          !(seen & WHORL__SLOT_HANGUP);
     /* Drained: an edge since `seen` keeps the latch, and data and FIN in one edge have HANGUP. But

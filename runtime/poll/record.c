@@ -40,6 +40,7 @@ static struct whorl__record *make_chunk_locked(struct whorl__records *records, u
     }
     memset(chunk, 0, CHUNK_BYTES);
     for (uint32_t i = 0; i < WHORL__RECORDS_CHUNK; i++) {
+        whorl__plain_write(&chunk[i].fd);
         chunk[i].fd = (int)(number * WHORL__RECORDS_CHUNK + i);
     }
     /* release, pairs the acquire in whorl__record_find */
@@ -72,23 +73,24 @@ int whorl__record_adopt(struct whorl__records *records, int fd, enum whorl__kind
         return -ENOMEM;
     }
     /* acquire, pairs record_closed and record_leave: all that the number's last users did is over.
-     * Between their close and our open there is only the kernel, which orders nothing for us. */
+     * That we see it CLOSED at all is the kernel's doing: it gives numbers back and out again under
+     * one lock. A sanitizer does not see that one; it sees ours. */
     const uint64_t old = whorl__load_acquire_u64(&record->state);
-    if (old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING)) {
-        return -EEXIST;
+    if ((old & (WHORL__RECORD_OPEN | WHORL__RECORD_CLOSING | WHORL__RECORD_MOVING)) ||
+        !whorl__cas_u64(&record->state, old, old | WHORL__RECORD_MOVING)) {
+        return -EEXIST; /* open, or somebody else is about to open it */
     }
     whorl__plain_write(&record->kind);
     whorl__plain_write(&record->accept_logged);
     record->kind = (uint8_t)kind;
     record->accept_logged = false;
-    whorl__store_relaxed_u32(&record->home, 0);      /* relaxed: published by the cas below */
+    whorl__store_relaxed_u32(&record->home, 0);      /* relaxed: published with the state */
     whorl__store_relaxed_u32(&record->strangers, 0); /* relaxed: as home */
     /* Not known: READY makes the first call try. */
     whorl__store_relaxed_u64(&record->slots[WHORL__IN], WHORL__SLOT_READY);  /* relaxed: as home */
     whorl__store_relaxed_u64(&record->slots[WHORL__OUT], WHORL__SLOT_READY); /* relaxed: as home */
-    if (!whorl__cas_u64(&record->state, old, old + WHORL__RECORD_LIFE + WHORL__RECORD_OPEN)) {
-        return -EEXIST;
-    }
+    /* release, pairs the cas of enter: a user sees the fields of this life */
+    whorl__store_release_u64(&record->state, old + WHORL__RECORD_LIFE + WHORL__RECORD_OPEN);
     return 0;
 }
 

@@ -5,7 +5,8 @@
  *
  *   CLOSED --adopt--> OPEN --close--> CLOSING --last user leaves--> CLOSED (and close(2) is done)
  *
- *   CLOSED   the number is not ours; every call on it is refused with -EBADF.
+ *   CLOSED   the number is not ours; every call on it is refused with -EBADF. With MOVING: somebody
+ *            is about to adopt it, alone.
  *   OPEN     calls enter and leave (users counts them).
  *   CLOSING  no call enters; those inside are woken and leave. The number still is in the kernel's
  *            table, so nobody can get it for another file while somebody here would use it.
@@ -155,6 +156,7 @@ WHORL_MUST_USE static inline int whorl__record_enter(struct whorl__record *recor
             return -EBADF;
         }
     } while (!whorl__cas_value_u64(&record->state, &old, old + WHORL__RECORD_USER));
+    whorl__plain_read(&record->fd); /* C: made with its chunk */
     return 0;
 }
 

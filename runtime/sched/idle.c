@@ -9,6 +9,7 @@
  *             sleepers has a bit for each loop counted as sleeping.
  * Pairs:      I1  notify: work published, full fence, read idle.word
  *                 sleep:  idle.word: searching - 1, sleeping + 1; full fence; look at all queues
+ *                 and so who stops to search for a task of its own: stop_searching in worker.c
  *
  * Losing interleaving, without the fences (each reads before its own write is seen by the other):
  *

@@ -31,22 +31,26 @@ static struct kernel_file *file_at(int fd)
 /* The call's moment on this object: it sees what earlier calls left, later ones what it does. */
 static void enter(struct kernel_file *file)
 {
-    (void)whorl__add_u32(&file->lock, 1); /* acquire and release: as the kernel's own lock */
+    (void)whorl__add_u32(&file->locks[file->life], 1); /* acq_rel: as the kernel's own lock */
+}
+
+static void enter_table(void)
+{
+    (void)whorl__add_u32(&here->numbers, 1); /* acq_rel: as the kernel's own lock */
 }
 
 static int open_file(enum kernel_kind kind)
 {
+    enter_table();
     for (int place = 0; place < KERNEL_FILES; place++) {
         struct kernel_file *const file = &here->files[place];
         if (file->kind == KERNEL_FREE) {
-            enter(file);
-            if (file->kind == KERNEL_FREE) { /* nobody took it while we came */
-                file->kind = kind;
-                file->life++;
-                file->bytes = 0;
-                file->peer_gone = false;
-                return KERNEL_FD_BASE + place;
-            }
+            MODEL_CHECK(file->life + 1 < KERNEL_LIVES);
+            file->kind = kind;
+            file->life++;
+            file->bytes = 0;
+            file->peer_gone = false;
+            return KERNEL_FD_BASE + place;
         }
     }
     return -EMFILE;
@@ -305,6 +309,7 @@ static int kernel_close(int fd)
 {
     struct kernel_file *const file = file_at(fd);
     enter_all(fd);
+    enter_table();
     if (file->kind == KERNEL_FREE) {
         return -EBADF;
     }
@@ -314,6 +319,15 @@ static int kernel_close(int fd)
     }
     file->kind = KERNEL_FREE;
     return 0;
+}
+
+unsigned kernel_watchers_of(int fd)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < KERNEL_ITEMS; i++) {
+        count += here->items[i].used && here->items[i].file == fd;
+    }
+    return count;
 }
 
 int kernel_open_stream(void)

@@ -8,6 +8,7 @@
  *             two calls on one object are ordered, and what a thread did before a write is seen by
  *             whoever that write wakes. It is no full fence: Linux promises none for a system call,
  *             and two calls on different objects order nothing between other threads.
+ *             Numbers are given out and back under one lock, as Linux does it (files->file_lock).
  *
  * What is here is what whorl relies on:
  *
@@ -41,11 +42,12 @@
 #define KERNEL_ITEMS   16
 #define KERNEL_THREADS 6
 #define KERNEL_FD_BASE 3
+#define KERNEL_LIVES   4 /* times that a number is used */
 
 enum kernel_kind { KERNEL_FREE, KERNEL_EVENTFD, KERNEL_EPOLL, KERNEL_STREAM };
 
 struct kernel_file {
-    uint32_t lock; /* A: one up with each call that touches the file */
+    uint32_t locks[KERNEL_LIVES]; /* A: of each life: one up with each call that touches the file */
     enum kernel_kind kind;
     unsigned life;  /* how many files have had this place */
     unsigned bytes; /* a stream: not read yet; an eventfd: what was written */
@@ -73,6 +75,8 @@ struct kernel_thread {
 };
 
 struct kernel {
+    uint32_t numbers; /* A: the lock of the table of descriptors: who gets a number comes after who
+                         gave it back */
     struct kernel_file files[KERNEL_FILES]; /* a descriptor is KERNEL_FD_BASE + its place */
     struct kernel_item items[KERNEL_ITEMS];
     struct kernel_thread threads[KERNEL_THREADS];
@@ -92,6 +96,9 @@ void kernel_end(struct kernel *kernel);
 
 /* A new stream socket whose peer the model plays: its descriptor. */
 int kernel_open_stream(void);
+
+/* In how many epolls a descriptor is. */
+unsigned kernel_watchers_of(int fd);
 
 /* Names the file behind a descriptor for as long as it is open. */
 unsigned kernel_file_of(int fd);
