@@ -97,6 +97,7 @@ int whorl__record_adopt(struct whorl__records *records, int fd, enum whorl__kind
 /* Nobody waits here any longer, and nobody will: CLOSING is set. */
 static whorl__handle evict(uint64_t *slot)
 {
+    /* release, pairs R1 */
     const uint64_t old = whorl__swap_u64(slot, WHORL__SLOT_READY | WHORL__SLOT_HANGUP);
     return (old & WHORL__SLOT_WAITING) ? old & ~WHORL__SLOT_WAITING : 0;
 }
@@ -106,7 +107,6 @@ int whorl__record_close(struct whorl__record *record, whorl__handle ret_woken[2]
     if (whorl__or_u64(&record->state, WHORL__RECORD_CLOSING) & WHORL__RECORD_CLOSING) {
         return -EBADF;
     }
-    whorl__fence_full(); /* pairs R1 */
     ret_woken[WHORL__IN] = evict(&record->slots[WHORL__IN]);
     ret_woken[WHORL__OUT] = evict(&record->slots[WHORL__OUT]);
     return 0;

@@ -36,8 +36,9 @@
  *   waits for ever
  *
  * Threads:    any; with a stuck loop two pollers may deliver events of one record at once.
- * Pairs:      R1  wait: slot := WAITING, fence, read state   - close: state |= CLOSING, fence, swap
- *                 slots. Not both may miss.
+ * Pairs:      R1  wait: cas the slot to WAITING, then read state - close: state |= CLOSING, then
+ *                 swap the slot. The two changes of the slot have an order: either close finds the
+ *                 handle, or wait finds what close left, and with it (acquire) CLOSING.
  *             R2  event: slot := READY (release half of the cas) - the woken task reads the slot.
  * Model:      Go's pollDesc with its rg and wg; the tick is Tokio's.
  */
@@ -207,8 +208,7 @@ WHORL_MUST_USE static inline int whorl__record_wait(struct whorl__record *record
         if (old & WHORL__SLOT_READY) {
             return whorl__record_is_closing(record) ? -EBADF : -EAGAIN;
         }
-    } while (!whorl__cas_value_u64(slot, &old, WHORL__SLOT_WAITING | handle));
-    whorl__fence_full(); /* pairs R1 */
+    } while (!whorl__cas_value_u64(slot, &old, WHORL__SLOT_WAITING | handle)); /* pairs R1 */
     if (whorl__record_is_closing(record)) {
         (void)whorl__record_wait_end(record, direction, handle);
         return -EBADF;
