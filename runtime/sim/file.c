@@ -253,7 +253,9 @@ ssize_t whorl__sim_eventfd_write(struct whorl__sim_file *file, const void *bytes
         return -EAGAIN;
     }
     event->count += more;
-    whorl__sim_file_notify(file, EPOLLIN);
+    if (!whorl__sim_goes_wrong(WHORL__SIM_LOSE_WAKE)) {
+        whorl__sim_file_notify(file, EPOLLIN);
+    }
     return sizeof more;
 }
 

@@ -108,6 +108,8 @@ struct whorl_sim_thread {
     bool joined;
     enum whorl__sim_call call; /* what it is in */
     int64_t call_about;
+    int64_t told_ns;  /* the time as it knows it */
+    int64_t sleeps_until_ns; /* in epoll_wait: by that time */
     int64_t cpu_ns;
     int64_t computes_since_ns; /* in a stall that the program asked for; 0: not so */
     struct whorl__worker *worker; /* its thread-locals while it does not run */
@@ -185,6 +187,20 @@ struct whorl__sim {
     int64_t idle_since_ns; /* work lies about and loops sleep; INT64_MAX: not so */
 };
 
+/* Bugs of a kernel, for the tests of the simulation itself: each must be found. One in PLANT_RATE
+ * occasions goes wrong. */
+enum whorl__sim_plant {
+    WHORL__SIM_SOUND,
+    WHORL__SIM_LOSE_WAKE,  /* a write to an eventfd that no poller hears of */
+    WHORL__SIM_LOSE_EDGE,  /* bytes arrive, and no poller hears of it */
+    WHORL__SIM_LOSE_SPACE, /* room is made, and no poller hears of it */
+    WHORL__SIM_LOSE_FUTEX, /* a futex is woken, and its waiters are not */
+    WHORL__SIM_LOSE_BYTE,  /* a byte is lost under way */
+    WHORL__SIM_EARLY_END,  /* a read of TCP gives less than there is */
+};
+#define WHORL__SIM_PLANT_RATE 8
+
+extern enum whorl__sim_plant whorl__sim_plant;
 extern struct whorl__sim *whorl__sim;
 extern const struct whorl__os whorl__sim_table;
 
@@ -208,6 +224,7 @@ unsigned whorl__sim_wake(const void *on, unsigned count_max);
 /* Another thread goes on, if any can. */
 void whorl__sim_give_way(void);
 bool whorl__sim_fault(enum whorl_sim_fault kind);
+bool whorl__sim_goes_wrong(enum whorl__sim_plant plant);
 void whorl__sim_note_event(enum whorl__sim_call call, int64_t about, int64_t result,
                            const char *note);
 

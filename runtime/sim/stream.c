@@ -57,9 +57,9 @@ static void data_arrived(struct whorl__sim_connection *connection, unsigned from
     }
     way->visible += bytes;
     WHORL_ASSERT(way->visible <= way->held);
-    if (reader != NULL) {
+    if (reader != NULL && !whorl__sim_goes_wrong(WHORL__SIM_LOSE_EDGE)) {
         whorl__sim_file_notify(&reader->file, EPOLLIN);
-    } else {
+    } else if (reader == NULL) {
         whorl__sim_send_piece(connection, 1 - from, WHORL__SIM_RST, 0, whorl__sim_latency());
     }
 }
@@ -79,7 +79,9 @@ static void space_arrived(struct whorl__sim_connection *connection, unsigned rea
     struct whorl__sim_socket *const writer = connection->ends[1 - reader];
     if (writer != NULL && way->want_space && whorl__sim_has_space(way)) {
         way->want_space = false;
-        whorl__sim_file_notify(&writer->file, EPOLLOUT);
+        if (!whorl__sim_goes_wrong(WHORL__SIM_LOSE_SPACE)) {
+            whorl__sim_file_notify(&writer->file, EPOLLOUT);
+        }
     }
 }
 
@@ -241,14 +243,16 @@ ssize_t whorl__sim_take(struct whorl__sim_connection *connection, unsigned to, v
     if (way->visible == 0) {
         return -EAGAIN;
     }
-    if (connection->local && count > 0 && whorl__sim_fault(WHORL_SIM_SHORT)) {
+    if ((connection->local && count > 0 && whorl__sim_fault(WHORL_SIM_SHORT)) ||
+        (count > 0 && whorl__sim_goes_wrong(WHORL__SIM_EARLY_END))) {
         count = some_of(count);
     }
     for (size_t i = 0; i < count; i++) {
         bytes[i] = way->bytes[(way->start + i) % way->room];
     }
     if (!peek) {
-        make_room(connection, to, count);
+        const bool loses = count < way->visible && whorl__sim_goes_wrong(WHORL__SIM_LOSE_BYTE);
+        make_room(connection, to, count + loses);
     }
     return (ssize_t)count;
 }

@@ -26,9 +26,8 @@ static int64_t sim_now_ns(void)
         return sim->real->now_ns();
     }
     whorl__sim_call(WHORL__SIM_NOW, 0);
-    const int64_t now_ns = sim->now_ns;
-    whorl__sim_done(now_ns);
-    return now_ns;
+    sim->current->told_ns = sim->now_ns;
+    return whorl__sim_done(sim->now_ns);
 }
 
 static struct whorl_sim_thread *thread_of(pthread_t thread)
@@ -123,7 +122,8 @@ static int sim_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns
 static int sim_futex_wake(uint32_t *word, int waiters_max)
 {
     whorl__sim_call(WHORL__SIM_FUTEX_WAKE, 0);
-    return (int)whorl__sim_done((int)whorl__sim_wake(word, (unsigned)waiters_max));
+    const bool lost = whorl__sim_goes_wrong(WHORL__SIM_LOSE_FUTEX);
+    return (int)whorl__sim_done(lost ? 1 : (int)whorl__sim_wake(word, (unsigned)waiters_max));
 }
 
 /* ---- events ---- */
@@ -143,6 +143,9 @@ static int sim_epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event
 static int sim_epoll_wait(int epoll_fd, struct epoll_event *ret_events, int events_max,
                           int64_t timeout_ns)
 {
+    struct whorl_sim_thread *const self = whorl__sim->current;
+    const bool for_ever = timeout_ns < 0 || timeout_ns > INT64_MAX - self->told_ns;
+    self->sleeps_until_ns = for_ever ? INT64_MAX : self->told_ns + timeout_ns;
     whorl__sim_call(WHORL__SIM_EPOLL_WAIT, epoll_fd);
     return (int)whorl__sim_done(
         whorl__sim_epoll_wait(epoll_fd, ret_events, events_max, timeout_ns));

@@ -40,6 +40,7 @@
 #define STALL_NS_MAX    5000000
 
 struct whorl__sim *whorl__sim;
+enum whorl__sim_plant whorl__sim_plant;
 
 /* ---- drawing ---- */
 
@@ -52,6 +53,13 @@ bool whorl__sim_fault(enum whorl_sim_fault kind)
     }
     sim->report.faults[kind]++;
     return true;
+}
+
+bool whorl__sim_goes_wrong(enum whorl__sim_plant plant)
+{
+    struct whorl__sim *const sim = whorl__sim;
+    return whorl__sim_plant == plant && sim->armed &&
+           whorl__random_below(&sim->luck, WHORL__SIM_PLANT_RATE) == 0;
 }
 
 static int64_t below(struct whorl__random *random, int64_t bound)
