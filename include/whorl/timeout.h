@@ -32,7 +32,7 @@ struct whorl_timeout {
  *
  * Returns 0, -EPERM (not in a task), -ENOMEM.
  *
- * From:    a task                       Waits: no      Allocates: no
+ * From:    a task                       Waits: no      Allocates: the loop's timers may grow
  * Model:   asyncio.timeout_at, __aenter__
  * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */
@@ -56,10 +56,10 @@ WHORL_API int whorl_timeout_exit(struct whorl_timeout *timeout, int error);
 
 /*
  * Move the deadline; to the past fires at once, WHORL_NEVER switches it off. From any thread while
- * the block is open (the caller sees to that): 0, or -EINVAL: it has expired already.
+ * the block is open (the caller sees to that): 0, -EINVAL: it has expired already, -ENOMEM.
  *
  * From:    anywhere                     Thread-safe: yes
- * Waits:   no                           Cancellation point: no      Allocates: no
+ * Waits:   no                           Cancellation point: no      Allocates: as enter
  * Model:   Timeout.reschedule
  * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */

@@ -138,13 +138,12 @@ static struct kernel_item *find_item(int epoll, int fd)
 
 static struct kernel_item *free_item(void)
 {
-    for (unsigned i = 0; i < KERNEL_ITEMS; i++) {
-        if (!here->items[i].used) {
-            return &here->items[i];
-        }
+    unsigned i = 0;
+    while (i < KERNEL_ITEMS && here->items[i].used) {
+        i++;
     }
-    MODEL_CHECK(!"more items than the model has room for");
-    return NULL;
+    MODEL_CHECK(i < KERNEL_ITEMS);
+    return &here->items[i];
 }
 
 static struct kernel_item *first_ready(int epoll)
