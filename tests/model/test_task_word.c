@@ -354,8 +354,7 @@ static bool step_two_lives(struct play *play, unsigned step)
         (void)whorl__state_park_begin(&play->word);
         return true;
     }
-    MODEL_CHECK(!"a handle of the task before has woken this one");
-    return false;
+    model_check_failed("no handle of the task before wakes this one", __FILE__, __LINE__);
 }
 
 static void setup_two_lives(void *state)
