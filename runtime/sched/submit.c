@@ -121,6 +121,7 @@ static void submit_home(struct whorl__loop *here, struct whorl_task *task)
 static struct whorl__loop *loop_here(const struct whorl_task *task)
 {
     struct whorl__loop *const here = whorl__loop_current();
+    whorl__plain_read(&task->runtime);
     return here != NULL && here->runtime == task->runtime ? here : NULL;
 }
 

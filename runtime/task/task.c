@@ -89,6 +89,7 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     static const struct whorl_attr plain;
     const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
     whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
+    whorl__plain_write(&task->runtime); /* it stands for all that is set here */
     task->runtime = runtime;
     whorl__task_set_loop(task, here != NULL ? here : place(runtime));
     whorl__store_relaxed_ptr(&task->fiber, NULL); /* relaxed: published with the task */
@@ -242,6 +243,7 @@ static WHORL_NOINLINE int call_body(const struct whorl_task *task)
 
 static void run_body(struct whorl_task *task)
 {
+    whorl__plain_read(&task->runtime);
     const bool cancelled_before_start = whorl__cancel_take(task);
     const int error = cancelled_before_start ? -ECANCELED : call_body(task);
     WHORL_CHECK(!whorl__task_is_inherited(task),
