@@ -8,11 +8,14 @@
  *
  * One task may wait to read and one to write at a time; a second one gets -EBUSY.
  * Errors common to all: -EBADF (not one of ours, or closed), -EPERM (not in a task), -ECANCELED,
- * -ETIMEDOUT in the _until forms. A call that moved some bytes returns their count even if it was
+ * -ETIMEDOUT in the _until forms. A call that has to wait may also say -ENOMEM (no room for the
+ * timer of its deadline, or in the kernel) or -ENOSPC (fs.epoll.max_user_watches is used up); it
+ * can then be made again. A call that moved some bytes returns their count even if it was
  * then cancelled or timed out; the cancel stays pending for the next wait. No byte is ever lost.
  *
  * All functions here: From: a task. Thread-safe: yes. Cancellation points only where they really
- * wait. Allocate nothing but a descriptor's record at its first use. Source: runtime/io/socket.c
+ * wait. Allocate nothing but a descriptor's record at its first use, and room for timers.
+ * Source: runtime/io/socket.c
  */
 #ifndef WHORL_IO_H
 #define WHORL_IO_H
@@ -85,7 +88,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_accept(int fd);
 WHORL_API WHORL_WARN_UNUSED int whorl_accept_until(int fd, int64_t deadline_ns);
 
 /*
- * Connect: a descriptor, or -ECONNREFUSED, -ENETUNREACH, ...; nothing stays open on failure.
+ * Connect: a descriptor, or -EINVAL (bad address or port), -ECONNREFUSED, -ENETUNREACH, -EMFILE,
+ * -ENOMEM, ...; -ETIMEDOUT also when the kernel has given up. Nothing stays open on failure.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   yes                          Cancellation point: if it waits  Allocates: a record
@@ -110,7 +114,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect_until(const char *path, int64
 /*
  * whorl_read - wait for bytes.
  *
- * Returns how many came (1 .. bytes_max), 0 at the end of the stream, or -ECONNRESET, ...
+ * Returns how many came (1 .. bytes_max), 0 at the end of the stream, or -ECONNRESET, or another
+ * error of the kernel: -ETIMEDOUT, without a deadline, from a connection whose peer is gone.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   yes, if nothing is there     Cancellation point: if it waits  Allocates: no
@@ -185,7 +190,8 @@ WHORL_API int whorl_close_until(int fd, int64_t deadline_ns);
  * whorl_fd_adopt - let whorl look after a descriptor made elsewhere (socket, pipe, eventfd, ...).
  *
  * Makes it non-blocking. From then on it is closed by whorl_close only. Returns 0, -EBADF,
- * -ENOMEM, -EEXIST (adopted already), -EPERM (a regular file, which is always ready).
+ * -ENOMEM, -EEXIST (adopted already), -EPERM (a regular file, which is always ready), -ENOSPC
+ * (fs.epoll.max_user_watches). On failure fd stays the caller's; it may be non-blocking by then.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: a record
@@ -200,7 +206,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_fd_adopt(int fd);
  *   events  POLLIN or POLLOUT, or both
  *
  * Returns the events that are ready (POLLIN, POLLOUT, POLLHUP, POLLERR), a hint as poll(2) gives
- * it, or -EBADF, -EINVAL, -EPERM (a regular file), -ECANCELED, -ETIMEDOUT.
+ * it, or -EBADF, -EINVAL, -EPERM (a regular file), -ECANCELED, -ETIMEDOUT, -ENOMEM; -EMFILE for a
+ * number that was not adopted: it is watched through a duplicate.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   yes, if it is not ready      Cancellation point: if it waits  Allocates: no

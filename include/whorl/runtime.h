@@ -61,9 +61,10 @@ struct whorl_options {
  * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
  * a topology hwloc does not understand, a dump_signal that cannot be had: a fault, SIGABRT,
  * SIGKILL, SIGSTOP, SIGSYS, SIGTRAP or SIGURG; a reserved word that is not zero), -EAGAIN (no more
- * threads, or eight other dump signals), -ENOMEM, -EMFILE or -ENFILE (no descriptors left), -EBUSY
- * (called from a task, or while a simulation runs, see whorl/sim.h), or why the file that topology
- * names cannot be read.
+ * threads, or eight other dump signals), -ENOMEM (also: no stack for the main task), -EMFILE or
+ * -ENFILE (no descriptors left), -ENOSPC (fs.epoll.max_user_watches), -EBUSY (called from a task,
+ * or while a simulation runs, see whorl/sim.h), or why the file that topology names cannot be read;
+ * rarely another error of the system, as it is. docs/internals/failures.md has them all.
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own

@@ -46,7 +46,9 @@ struct whorl_attr {
  *
  * Returns 0, -EINVAL (body NULL, stack too small or too large, no such loop, a reserved word that
  * is not zero), -ENOMEM, -EPERM (not in a task), -ECANCELED (the runtime is ending and takes no new
- * tasks). On failure nothing started and arg stays the caller's.
+ * tasks). On failure nothing started and arg stays the caller's. The stack is made later, when the
+ * task begins: where there is no memory for it, the task ends with -ENOMEM, its body not called,
+ * arg_free called.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: from a loop's cache
@@ -98,8 +100,8 @@ WHORL_API int whorl_await(struct whorl_task *task, void **ret_value);
  * whorl_join - wait until a task has ended, or until a deadline; only watch.
  *
  * As whorl_await, but the task is not cancelled: not at the deadline (-ETIMEDOUT), not when the
- * caller is cancelled (-ECANCELED, at once). To tell the task's own -ECANCELED or -ETIMEDOUT from
- * the caller's, see whorl_task_done.
+ * caller is cancelled (-ECANCELED, at once). -ENOMEM: no room for the deadline's timer. To tell the
+ * task's own -ECANCELED or -ETIMEDOUT from the caller's, see whorl_task_done.
  *
  * From:    a task; a plain thread       Thread-safe: yes
  * Waits:   yes, not if it has ended     Cancellation point: if it waits  Allocates: no
@@ -114,7 +116,8 @@ WHORL_API int whorl_join(struct whorl_task *task, int64_t deadline_ns, void **re
  *
  * Returns as whorl_await, or -ETIMEDOUT once the cancelled task has ended: so it can take longer
  * than timeout_ns. If the task answers the cancel with a value or another error, that is the
- * result. timeout_ns WHORL_NEVER: plain await. -EPERM: not in a task.
+ * result. timeout_ns WHORL_NEVER: plain await. -EPERM: not in a task. -ENOMEM, at once and with the
+ * task running on: no room for the timer.
  *
  * From:    a task                       Thread-safe: yes
  * Waits:   yes, not if it has ended     Cancellation point: if it waits  Allocates: no

@@ -29,10 +29,11 @@ WHORL_API int64_t whorl_after(int64_t duration_ns);
  *
  *   duration_ns  nanoseconds; 0 and less give way once, as whorl_yield
  *
- * Returns 0, -ECANCELED (the task was cancelled; its timer is gone), -EPERM (not in a task).
+ * Returns 0, -ECANCELED (the task was cancelled; its timer is gone), -EPERM (not in a task),
+ * -ENOMEM (no room for the timer; no time has passed).
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, parks the task          Cancellation point: yes     Allocates: no
+ * Waits:   yes, parks the task          Cancellation point: yes     Allocates: room for timers
  * Model:   asyncio.sleep
  * Since:   0.1, stable                  Source: runtime/task/sleep.c
  */
@@ -42,7 +43,7 @@ WHORL_API int whorl_sleep(int64_t duration_ns);
  * whorl_sleep_until - the same until an absolute time. A time that has passed gives way once.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, parks the task          Cancellation point: yes     Allocates: no
+ * Waits:   yes, parks the task          Cancellation point: yes     Allocates: room for timers
  * Model:   asyncio.sleep, to an absolute time
  * Since:   0.1, stable                  Source: runtime/task/sleep.c
  */

@@ -30,9 +30,9 @@ struct whorl_timeout {
  *
  *   deadline_ns  WHORL_NEVER: none for now; one that has passed cancels at the next real wait
  *
- * Returns 0, -EPERM (not in a task), -ENOMEM.
+ * Returns 0, -EPERM (not in a task), -ENOMEM (no room for the timer). On failure no block is open.
  *
- * From:    a task                       Waits: no      Allocates: the loop's timers may grow
+ * From:    a task                       Waits: no      Allocates: room for timers
  * Model:   asyncio.timeout_at, __aenter__
  * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */
@@ -56,10 +56,11 @@ WHORL_API int whorl_timeout_exit(struct whorl_timeout *timeout, int error);
 
 /*
  * Move the deadline; to the past fires at once, WHORL_NEVER switches it off. From any thread while
- * the block is open (the caller sees to that): 0, -EINVAL: it has expired already, -ENOMEM.
+ * the block is open (the caller sees to that): 0, -EINVAL (it has expired already), or -ENOMEM (no
+ * room for the timer; the block then has no deadline).
  *
  * From:    anywhere                     Thread-safe: yes
- * Waits:   no                           Cancellation point: no      Allocates: as enter
+ * Waits:   no                           Cancellation point: no      Allocates: room for timers
  * Model:   Timeout.reschedule
  * Since:   0.1, stable                  Source: runtime/task/timeout.c
  */

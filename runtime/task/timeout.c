@@ -47,6 +47,9 @@ static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t
     scope->timer.fire = fire;
     const int error = whorl__timer_arm(timers, &scope->timer, deadline_ns);
     scope->armed = error == 0;
+    if (error != 0) {
+        scope->deadline_ns = WHORL_NEVER;
+    }
     return error;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Timeouts over a block; rows TMO of asyncio's semantics.
  */
+#include "support/faults.h"
 #include "support/play.h"
 
 /* ---- one block ---- */
@@ -204,6 +205,45 @@ static void test_tmo_11_zero_with_sleep_zero_inside_times_out(void **state)
     const struct block block = play_block(1, yield_in_expired, 0, 0);
     assert_int_equal(block.inside, -ECANCELED);
     assert_int_equal(block.outside, -ETIMEDOUT);
+}
+
+/* ---- no memory ---- */
+
+static void refuse_memory(void)
+{
+    faults_order(&(struct faults_order){
+        .entry = FAULTS_alloc, .phase = FAULTS_ANY_PHASE, .error = -ENOMEM, .first = 1});
+}
+
+/* The timers of a loop get room with the first of them. */
+static int enter_and_move_without_memory(void *arg)
+{
+    struct block *const block = arg;
+    struct whorl_timeout timeout;
+    refuse_memory();
+    block->outside = whorl_timeout_enter(&timeout, whorl_after(WHORL_SECOND));
+    must(whorl_timeout_enter(&timeout, WHORL_NEVER)); /* or that one would still be open */
+    refuse_memory();
+    block->inside = whorl_timeout_reschedule(&timeout, whorl_after(WHORL_SECOND));
+    block->when_ns = whorl_timeout_when(&timeout);
+    must(whorl_timeout_reschedule(&timeout, whorl_after(WHORL_SECOND)));
+    block->then = whorl_timeout_exit(&timeout, whorl_yield());
+    return 0;
+}
+
+static void test_timeout_without_memory_for_its_timer_is_enomem(void **state)
+{
+    /* Entering has opened no block; a block that is moved has no deadline then, and says so. */
+    struct block block = {UNSEEN};
+    (void)state;
+    faults_install();
+    const int error = play(1, enter_and_move_without_memory, &block);
+    faults_remove();
+    assert_int_equal(error, 0);
+    assert_int_equal(block.outside, -ENOMEM);
+    assert_int_equal(block.inside, -ENOMEM);
+    assert_int_equal(block.when_ns, WHORL_NEVER);
+    assert_int_equal(block.then, 0);
 }
 
 /* ---- cancels from outside ---- */
@@ -517,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_tmo_13_both_expired_inner_passes_outer_tells),
         cmocka_unit_test(test_tmo_13_past_deadlines_both_expired),
         cmocka_unit_test(test_tmo_14_each_deadline_comes_out_at_its_own_block),
+        cmocka_unit_test(test_timeout_without_memory_for_its_timer_is_enomem),
         cmocka_unit_test(test_tmo_15_timeout_in_the_cleanup_of_an_expired_one_works),
         cmocka_unit_test(test_canc_19_uncancel_inside_does_not_bring_the_count_below_zero),
         cmocka_unit_test(test_canc_20_last_request_withdrawn_by_leaving_a_block_is_gone),
