@@ -56,6 +56,13 @@ void whorl__sim_note_worker(void)
     self->worker = worker;
 }
 
+int64_t whorl__sim_task_here(void)
+{
+    const struct whorl__loop *const loop = whorl__loop_current();
+    const struct whorl_task *const task = loop != NULL ? loop->current : NULL;
+    return task != NULL ? (int64_t)task->index : -1;
+}
+
 /* ---- K1: each task in its place ---- */
 
 static void make_room(struct whorl__sim *sim, uint32_t count)

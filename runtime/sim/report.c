@@ -89,8 +89,12 @@ static const char *name_of(enum whorl__sim_call call)
 
 void whorl__sim_format_event(const struct whorl__sim_event *event, char *ret_line, size_t line_max)
 {
-    snprintf(ret_line, line_max, "%8llu %14lld ns  thread %-3u %-14s %6lld = %lld%s%s",
-             (unsigned long long)event->step, (long long)event->now_ns, event->thread,
+    char task[32] = "";
+    if (event->task >= 0) {
+        snprintf(task, sizeof task, "task %lld", (long long)event->task);
+    }
+    snprintf(ret_line, line_max, "%8llu %14lld ns  thread %-3u %-10s %-14s %6lld = %lld%s%s",
+             (unsigned long long)event->step, (long long)event->now_ns, event->thread, task,
              name_of(event->call), (long long)event->about, (long long)event->result,
              event->note[0] != '\0' ? "  " : "", event->note);
 }
@@ -156,19 +160,42 @@ void whorl_sim_fail(const char *verdict)
     }
 }
 
+/* Most events are looks at the clock, and a monitor that finds nothing: left out. */
+static bool tells_something(const struct whorl__sim_event *event)
+{
+    return event->call != WHORL__SIM_NOW &&
+           !(event->call == WHORL__SIM_FUTEX_WAIT && event->result == -ETIMEDOUT);
+}
+
+/* The number of the first event to be printed. */
+static uint64_t first_line(const struct whorl__sim *sim)
+{
+    const uint64_t kept = WHORL__SIM_EVENTS_KEPT;
+    const uint64_t oldest = sim->event_count < kept ? 0 : sim->event_count - kept;
+    uint64_t first = sim->event_count;
+    for (unsigned lines = 0; first > oldest && lines < LINES_PRINTED; first--) {
+        lines += tells_something(&sim->events[(first - 1) % kept]);
+    }
+    return first;
+}
+
 void whorl__sim_print_failure(void)
 {
     const struct whorl__sim *const sim = whorl__sim;
-    const uint64_t count = sim->event_count < LINES_PRINTED ? sim->event_count : LINES_PRINTED;
     if (sim->options.quiet) {
         return;
     }
-    fprintf(stderr, "whorl: simulation %s failed: %s\nwhorl: its last %d events:\n",
-            sim->report.seed_text, sim->report.verdict, (int)count);
-    for (uint64_t i = sim->event_count - count; i < sim->event_count; i++) {
-        char line[160];
-        whorl__sim_format_event(&sim->events[i % WHORL__SIM_EVENTS_KEPT], line, sizeof line);
-        fprintf(stderr, "whorl: %s\n", line);
+    fprintf(stderr,
+            "whorl: simulation %s failed: %s\n"
+            "whorl: its last events, without looks at the clock:\n",
+            sim->report.seed_text, sim->report.verdict);
+    for (uint64_t i = first_line(sim); i < sim->event_count; i++) {
+        const struct whorl__sim_event *const event = &sim->events[i % WHORL__SIM_EVENTS_KEPT];
+        char line[192];
+        if (tells_something(event)) {
+            whorl__sim_format_event(event, line, sizeof line);
+            fprintf(stderr, "whorl: %s\n", line);
+        }
     }
     fprintf(stderr, "whorl: repeat it with WHORL_SIM_SEED=%s\n", sim->report.seed_text);
 }

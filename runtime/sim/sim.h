@@ -37,7 +37,7 @@
 /* Raised whenever a seed may draw another run than before. */
 #define WHORL__SIM_FORMAT 1
 
-#define WHORL__SIM_EVENTS_KEPT 256
+#define WHORL__SIM_EVENTS_KEPT 1024
 #define WHORL__SIM_NOTE_MAX    39
 
 /* X(CODE, name): the calls, and what else stands in the trace. */
@@ -90,6 +90,7 @@ struct whorl__sim_event {
     uint64_t step;
     int64_t now_ns;
     unsigned thread;
+    int64_t task; /* the slot of the task that runs there; -1: none */
     enum whorl__sim_call call;
     int64_t about;  /* mostly a descriptor */
     int64_t result;
@@ -308,6 +309,8 @@ int whorl__sim_socket_reset(int fd);
 void whorl__sim_check(void);
 /* The thread-local worker of the thread that runs may have changed. */
 void whorl__sim_note_worker(void);
+/* The slot of the task that the running thread runs; -1: none. */
+int64_t whorl__sim_task_here(void);
 
 /* ---- report.c ---- */
 

@@ -99,6 +99,7 @@ void whorl__sim_note_event(enum whorl__sim_call call, int64_t about, int64_t res
     event->step = sim->report.steps;
     event->now_ns = sim->now_ns;
     event->thread = sim->current->number;
+    event->task = whorl__sim_task_here();
     event->call = call;
     event->about = about;
     event->result = result;
@@ -114,7 +115,7 @@ void whorl__sim_note_event(enum whorl__sim_call call, int64_t about, int64_t res
     mix((uint64_t)about);
     mix((uint64_t)result);
     if (sim->options.trace != NULL) {
-        char line[128];
+        char line[192];
         whorl__sim_format_event(event, line, sizeof line);
         sim->options.trace(sim->options.trace_arg, line);
     }
