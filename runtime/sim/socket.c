@@ -501,7 +501,8 @@ ssize_t whorl__sim_socket_send(int fd, const struct iovec *parts, size_t part_co
     if (socket->is_pipe && socket->shut_write) {
         return -EBADF;
     }
-    if (socket->error != 0) {
+    const bool local = socket->connection != NULL && socket->connection->local;
+    if (socket->error != 0 && !local) { /* of a pair the next read has it, as Linux does it */
         return take_error(socket);
     }
     if (socket->state == WHORL__SIM_CONNECTING) {

@@ -88,9 +88,11 @@ static void space_arrived(struct whorl__sim_connection *connection, unsigned rea
 static void rst_arrived(struct whorl__sim_connection *connection, unsigned from)
 {
     struct whorl__sim_socket *const socket = connection->ends[1 - from];
+    /* as Linux: who has had the peer's end is told that nobody listens, others of the reset */
+    const bool had_end = !connection->local && connection->ways[from].fin_seen;
     if (socket != NULL && !socket->was_reset) {
         socket->was_reset = true;
-        socket->error = ECONNRESET;
+        socket->error = had_end ? EPIPE : ECONNRESET;
         whorl__sim_file_notify(&socket->file, 0);
     }
 }
