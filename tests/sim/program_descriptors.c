@@ -99,8 +99,8 @@ static void replace(struct place *place)
     const int fds[2] = {place->fds[0], place->fds[1]};
     place->being_replaced = true;
     for (unsigned i = 0; i < 2; i++) {
+        place->fds[i] = -1; /* before the number can be somebody else's */
         expect(whorl_close(fds[i]) == 0);
-        place->fds[i] = -1;
         dawdle();
     }
     open_surely(place);
