@@ -12,6 +12,8 @@
  * Pairs:      G1  report: results[i], then pending - 1 (release half) - last: sees all (acquire)
  *             G2  cancel: cancels + 1, ask the children, - 1 if none took it
  *                 end:    cancels | OVER; whoever is counted by then, has cancelled it
+ *                 fail:   cancels 0 -> FAILED, by one cas: who comes later cannot cancel it, and
+ *                         while somebody is counted a failure does not end it
  */
 #include "task/cancel.h"
 #include "task/future.h"
@@ -22,7 +24,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define OVER (UINT32_C(1) << 31) /* all children have reported */
+#define OVER   (UINT32_C(1) << 31) /* all children have reported */
+#define FAILED (UINT32_C(1) << 30) /* the first failure has ended it, and no cancel can */
 
 /* By who only looks: he holds a lock meanwhile. */
 #define LOOKED_AT_MAX 1024
@@ -38,7 +41,7 @@ struct gather {
     size_t count;               /* C */
     unsigned flags;             /* C */
     uint32_t pending;           /* A: G1 */
-    uint32_t cancels;           /* A: G2: cancels that are asking or were taken, and OVER */
+    uint32_t cancels;           /* A: G2: cancels that are asking or were taken; OVER, FAILED */
     void *message;              /* A: of the newest; const char, stored before cancels */
     struct whorl_result *results; /* C; each written by its child's report */
     struct child children[];
@@ -72,7 +75,8 @@ static void end(struct gather *gather)
 {
     struct whorl__outcome outcome = {.value = gather->results};
     const struct whorl_future *const failed = wants_list(gather) ? NULL : find_failure(gather);
-    if (whorl__or_u32(&gather->cancels, OVER) != 0) { /* pairs G2 */
+    const uint32_t cancels = whorl__or_u32(&gather->cancels, OVER); /* pairs G2 */
+    if (cancels != 0 && !(cancels & FAILED)) {
         outcome = (struct whorl__outcome){
             .error = -ECANCELED,
             .message = whorl__load_relaxed_ptr(&gather->message), /* relaxed: G2 has brought it */
@@ -93,7 +97,7 @@ static void report(struct child *child)
     *result = (struct whorl_result){.error = future->error,
                                     .value = future->error == 0 ? future->value : NULL};
     if (future->error != 0 && !wants_list(gather) &&
-        whorl__load_acquire_u32(&gather->cancels) == 0) { /* acquire, pairs G2; else end() tells */
+        whorl__cas_u32(&gather->cancels, 0, FAILED)) { /* pairs G2; else end() tells */
         (void)whorl__future_complete(
             &gather->head.future,
             &(struct whorl__outcome){.error = future->error, .message = future->message});
@@ -191,7 +195,7 @@ bool whorl__gather_cancel_along(struct whorl_future *future, const char *message
     }
     /* relaxed: published by the release half below */
     whorl__store_relaxed_ptr(&gather->message, (void *)(uintptr_t)message);
-    const bool over = (whorl__add_u32(&gather->cancels, 1) & OVER) != 0; /* pairs G2 */
+    const bool over = (whorl__add_u32(&gather->cancels, 1) & (OVER | FAILED)) != 0; /* pairs G2 */
     if (!over && ask_children(gather, message, path)) {
         return true;
     }
