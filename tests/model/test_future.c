@@ -509,9 +509,36 @@ static void finish_gather_cancelled(void *state)
     struct scene *const scene = state;
     MODEL_CHECK(whorl_future_done(scene->future));
     MODEL_CHECK(whorl_future_result(scene->future, NULL) == (scene->cancelled ? -ECANCELED : 0));
-    if (!scene->cancelled) {
+    if (scene->cancelled) { /* who ends the gather has seen what was said */
+        MODEL_CHECK(whorl_future_cancel_message(scene->future) != NULL);
+    } else {
         MODEL_CHECK(scene->completed[0] == 0 && scene->completed[1] == 0);
     }
+    whorl_future_unref(scene->future);
+    drop_children(scene);
+}
+
+/* The same against a child that fails, which ends the gather at once if no cancel was faster. */
+
+static void body_gather_fails_cancelled(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        scene->completed[0] = whorl_future_set_error(scene->children[0], -EIO);
+        whorl_future_unref(scene->children[0]);
+    } else if (thread == 1) {
+        complete(scene, scene->children[1], 1);
+    } else {
+        scene->cancelled = whorl_future_cancel(scene->future, "enough");
+        model_note("cancel: %d", scene->cancelled);
+    }
+}
+
+static void finish_gather_fails_cancelled(void *state)
+{
+    struct scene *const scene = state;
+    const int result = whorl_future_result(scene->future, NULL);
+    MODEL_CHECK(result == (scene->cancelled ? -ECANCELED : -EIO));
     whorl_future_unref(scene->future);
     drop_children(scene);
 }
@@ -593,6 +620,12 @@ static const struct model models[] = {
      .setup = setup_gather_cancelled,
      .body = body_gather_cancelled,
      .finish = finish_gather_cancelled,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("gather-fails-cancelled", "G2: the same, while a child fails", 3),
+     .setup = setup_gather_cancelled,
+     .body = body_gather_fails_cancelled,
+     .finish = finish_gather_fails_cancelled,
      .preemptions = 2,
      .schedules = 3000},
 };
