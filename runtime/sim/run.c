@@ -16,6 +16,10 @@
 #include "fiber/overflow.h"
 #include "sys/tls.h"
 
+#if defined(WHORL_ASAN) || defined(WHORL_TSAN)
+#    include <sanitizer/common_interface_defs.h>
+#endif
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -132,6 +136,19 @@ static void tell_seed(void)
     (void)put; /* nobody is left to be told */
 }
 
+#if defined(WHORL_ASAN) || defined(WHORL_TSAN)
+/* A sanitizer that has found something ends the process without a signal. */
+static void set_death_callback(void (*callback)(void))
+{
+    __sanitizer_set_death_callback(callback);
+}
+#else
+static void set_death_callback(void (*callback)(void))
+{
+    (void)callback;
+}
+#endif
+
 static void pass_on(const struct sigaction *old, int number, siginfo_t *info, void *context)
 {
     if ((old->sa_flags & SA_SIGINFO) != 0) {
@@ -164,6 +181,7 @@ static void watch_signals(void)
     for (unsigned i = 0; i < FATAL_COUNT; i++) {
         sigaction(fatal_signals[i], &ours, &before_us[i]);
     }
+    set_death_callback(tell_seed);
 }
 
 /* Before the runtime gives its handlers back, which it knows only while they come first. */
@@ -172,6 +190,7 @@ static void stop_watching(struct whorl__sim *sim)
     for (unsigned i = 0; sim->watching && i < FATAL_COUNT; i++) {
         sigaction(fatal_signals[i], &before_us[i], NULL);
     }
+    set_death_callback(NULL);
     sim->watching = false;
 }
 

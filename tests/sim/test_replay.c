@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 
@@ -17,6 +18,7 @@ static const int loops[] = {1, 2, 8, 64};
 
 #define SEED_FIRST 1000000 /* not those of test_programs */
 #define SEEDS      12
+#define CANNOT_RUN 126 /* what a shell returns then, or more */
 
 static uint64_t seeds_of(size_t loop)
 {
@@ -118,7 +120,12 @@ static void test_another_process_runs_the_same(void **state)
     assert_non_null(other);
     unsigned lines = 0;
     while (fgets(ours, sizeof ours, own) != NULL) {
-        assert_non_null(fgets(theirs, sizeof theirs, other));
+        const bool told = fgets(theirs, sizeof theirs, other) != NULL;
+        if (!told && lines == 0 && WEXITSTATUS(pclose(other)) >= CANNOT_RUN) {
+            fclose(own);
+            skip(); /* under an emulator that is not there for new processes */
+        }
+        assert_true(told);
         assert_string_equal(theirs, ours);
         lines++;
     }
