@@ -411,6 +411,7 @@ static void wait_for_guests(struct whorl__runtime *runtime)
 static void destroy_runtime(struct whorl__runtime *runtime)
 {
     wait_for_guests(runtime); /* one of them woke the last task */
+    whorl__plain_write(&runtime->loops);
     struct whorl__topology *const topology = runtime->topology;
     if (destroy_parts(runtime)) {
         whorl__os->free(runtime);

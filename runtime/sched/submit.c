@@ -135,6 +135,7 @@ static void submit_foreign(struct whorl_task *task)
         push_shared(&runtime->shared, &task, 1);
         whorl__idle_notify(NULL, runtime);
     }
+    whorl__plain_read(&runtime->loops); /* up to here: the runtime is there */
     (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
 }
 

@@ -172,7 +172,7 @@ int whorl_spawn_remote(struct whorl_task *near, whorl_body *body, void *arg,
     (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
     whorl__fence_full();                       /* pairs E2 of runtime.c: then `ending` is read */
     const int error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
-    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1);
+    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
     return error;
 }
 

@@ -86,6 +86,7 @@ struct kernel {
     unsigned threads_max;     /* more are refused with -EAGAIN */
     bool closed_to_threads;
     unsigned maps; /* mappings that are there */
+    unsigned ended_at_once[KERNEL_THREADS]; /* waits in a row that did not have to wait */
 };
 
 /* Puts the kernel under the library for this execution: in setup, before anything else. */

@@ -1,0 +1,273 @@
+/*
+ * test_shutdown.c - the end of a runtime: everybody leaves, nothing is touched after it was freed.
+ *
+ * Each model is a whole whorl_run, start to end, with foreign threads beside it: the caller is
+ * thread 0, the loops are the threads that the library starts. The guarantees are those of
+ * runtime.c and sched/submit.c: a task that was begun is waited for (E1); a spawn from a foreign
+ * thread is either refused or counted before the runtime looks (E2); a foreign thread that is
+ * inside a call keeps the runtime's memory (B1); every loop leaves after stop; a task that somebody
+ * still refers to keeps its slot, and the last reference frees it. The checker sees a use after
+ * free, a leak, and a thread that never leaves.
+ *
+ * Able to fail, each of these alone:
+ *   task/task.c     the fence of spawn_remote away (E2)
+ *   runtime.c       the fence of end_all_tasks away (E2), the load of guests relaxed (B1)
+ */
+#include "model/kernel.h"
+#include "model/machine.h"
+#include "model/model.h"
+
+#include "task/park.h"
+#include "whorl.h"
+
+#include <errno.h>
+
+#define STEPS_MAX 40000
+
+struct house {
+    struct kernel kernel;
+    struct whorl_task *door;       /* a task of the runtime, with a reference for who is outside */
+    struct whorl_future *letter;   /* what the main task awaits */
+    uint32_t gate;                 /* A: the program's own way to hand door or letter over */
+    bool open;                     /* door, or letter, is there */
+    bool over;                     /* there will be none */
+    int result;                    /* whorl_run's */
+    int child;                     /* how the child's sleep ended */
+    unsigned spawned;              /* by foreign threads, with success */
+    unsigned ended;                /* of those: their arguments were freed */
+};
+
+static const struct whorl_options options = {
+    .loops = 2,
+    .mode = WHORL_MODE_STEALING,
+    .stack_bytes = WHORL_STACK_LEAST,
+    .stall_ns = WHORL_NEVER,
+    .report_ns = WHORL_NEVER,
+    .no_pin = 1,
+};
+
+static void set_up(void *state)
+{
+    struct house *const house = state;
+    kernel_begin(&house->kernel);
+    machine_begin();
+    house->kernel.threads_max = 2;
+}
+
+static bool door_is_open(void *arg)
+{
+    const struct house *const house = arg;
+    return house->open || house->over;
+}
+
+static void open_gate(struct house *house)
+{
+    (void)whorl__add_u32(&house->gate, 1); /* release half, pairs pass_gate */
+    house->open = true;
+}
+
+static bool pass_gate(struct house *house)
+{
+    model_block_until(door_is_open, house);
+    (void)whorl__add_u32(&house->gate, 1); /* acquire half, pairs open_gate */
+    return house->open;
+}
+
+static void run(struct house *house, whorl_body *body)
+{
+    house->result = whorl_run(body, house, &options);
+    house->over = true;
+    kernel_no_more_threads();
+}
+
+/* Thread 0 runs it, 1 and 2 are its loops, the others are foreign. */
+static void play(struct house *house, unsigned thread, whorl_body *body,
+                 void (*foreign)(struct house *))
+{
+    if (thread == 0) {
+        run(house, body);
+    } else if (thread <= 2) {
+        kernel_run_thread(thread);
+    } else if (pass_gate(house)) {
+        foreign(house);
+    }
+}
+
+/* ---- a child that would sleep for ever ---- */
+
+static int sleep_for_ever(void *arg)
+{
+    struct house *const house = arg;
+    house->child = whorl_sleep_until(WHORL_NEVER);
+    return house->child;
+}
+
+static int leave_child_behind(void *arg)
+{
+    return whorl_spawn(sleep_for_ever, arg, NULL, NULL);
+}
+
+static void child_body(void *state, unsigned thread)
+{
+    play(state, thread, leave_child_behind, NULL);
+}
+
+/* The child ends at once and leaves one of its own: who sees its end must see what it began. */
+static int leave_grandchild_behind(void *arg)
+{
+    return whorl_spawn(leave_child_behind, arg, NULL, NULL);
+}
+
+static void grandchild_body(void *state, unsigned thread)
+{
+    play(state, thread, leave_grandchild_behind, NULL);
+}
+
+static void child_was_told(void *state)
+{
+    struct house *const house = state;
+    MODEL_CHECK(house->result == 0);
+    MODEL_CHECK(house->child == 0 || house->child == -ECANCELED); /* 0: it never began */
+    kernel_end(&house->kernel);
+}
+
+/* ---- a foreign thread spawns into the end ---- */
+
+static int open_door(void *arg)
+{
+    struct house *const house = arg;
+    house->door = whorl_task_ref(whorl_task_current());
+    open_gate(house);
+    return 0;
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* A task's argument is freed as it ends, even if it was cancelled before its first step. */
+static void count_end(void *arg)
+{
+    struct house *const house = arg;
+    house->ended++;
+}
+
+static void visit(struct house *house)
+{
+    const struct whorl_attr attr = {.arg_free = count_end};
+    const int error = whorl_spawn_remote(house->door, nothing, house, &attr, NULL);
+    MODEL_CHECK(error == 0 || error == -ECANCELED);
+    house->spawned += error == 0;
+    whorl_task_unref(house->door);
+}
+
+static void visit_body(void *state, unsigned thread)
+{
+    play(state, thread, open_door, visit);
+}
+
+static void visited(void *state)
+{
+    struct house *const house = state;
+    MODEL_CHECK(house->result == 0);
+    MODEL_CHECK(house->ended == house->spawned);
+    kernel_end(&house->kernel);
+}
+
+/* ---- a foreign thread wakes the last task ---- */
+
+static int await_letter(void *arg)
+{
+    struct house *const house = arg;
+    if (whorl_future_new(&house->letter) != 0) {
+        return -ENOMEM;
+    }
+    (void)whorl_future_ref(house->letter);
+    open_gate(house);
+    const int error = whorl_future_await(house->letter, NULL);
+    whorl_future_unref(house->letter);
+    return error;
+}
+
+static void send_letter(struct house *house)
+{
+    MODEL_CHECK(whorl_future_set_result(house->letter, NULL) == 0);
+    whorl_future_unref(house->letter);
+}
+
+static void letter_body(void *state, unsigned thread)
+{
+    play(state, thread, await_letter, send_letter);
+}
+
+static void letter_came(void *state)
+{
+    struct house *const house = state;
+    MODEL_CHECK(house->result == 0);
+    kernel_end(&house->kernel);
+}
+
+/* ---- a reference outlives the runtime ---- */
+
+static void drop_reference(struct house *house)
+{
+    MODEL_CHECK(!whorl_task_cancelled(house->door));
+    whorl_task_unref(house->door);
+}
+
+static void reference_body(void *state, unsigned thread)
+{
+    play(state, thread, open_door, drop_reference);
+}
+
+/* ---- a start that fails half-way ---- */
+
+static void set_up_failing(void *state)
+{
+    struct house *const house = state;
+    set_up(house);
+    house->kernel.threads_max = 1;
+}
+
+static void failing_body(void *state, unsigned thread)
+{
+    play(state, thread, nothing, NULL);
+}
+
+static void refused(void *state)
+{
+    struct house *const house = state;
+    MODEL_CHECK(house->result == -EAGAIN);
+    kernel_end(&house->kernel);
+}
+
+#define HOUSE(SETUP, BODY, FINISH)                                                                 \
+    .state_bytes = sizeof(struct house), .setup = (SETUP), .body = (BODY), .finish = (FINISH),     \
+    .steps_max = STEPS_MAX
+
+int main(int argc, char **argv)
+{
+    static const struct model models[] = {
+        {.name = "shutdown/child-asleep", .threads = 3, .schedules = 4000,
+         .about = "the main task ends; its child, asleep or not begun, is cancelled and waited for",
+         HOUSE(set_up, child_body, child_was_told)},
+        {.name = "shutdown/grandchild", .threads = 3, .schedules = 4000,
+         .about = "a child ends and leaves one of its own: that one is waited for as well (E1)",
+         HOUSE(set_up, grandchild_body, child_was_told)},
+        {.name = "shutdown/foreign-spawn", .threads = 4, .schedules = 4000,
+         .about = "a foreign thread spawns while the runtime ends: refused, or waited for (E1, E2)",
+         HOUSE(set_up, visit_body, visited)},
+        {.name = "shutdown/foreign-wakes-last", .threads = 4, .schedules = 4000,
+         .about = "a foreign thread completes what the last task awaits, and is inside still (B1)",
+         HOUSE(set_up, letter_body, letter_came)},
+        {.name = "shutdown/reference-outlives", .threads = 4, .schedules = 4000,
+         .about = "the last reference to a task goes before, at, or after the runtime's end",
+         HOUSE(set_up, reference_body, letter_came)},
+        {.name = "shutdown/start-fails", .threads = 3, .schedules = 2000,
+         .about = "the second loop cannot be started: the first leaves, nothing is left",
+         HOUSE(set_up_failing, failing_body, refused)},
+    };
+    return model_main(argc, argv, models, sizeof models / sizeof models[0]);
+}
