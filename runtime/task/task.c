@@ -231,11 +231,18 @@ static _Unwind_Reason_Code leave_body(int version, _Unwind_Action actions,
     abort();
 }
 
+/* What the compiler calls an address that the linker knows, where code may be moved. */
+#if defined(__aarch64__)
+#    define LINKED_ADDRESS "S"
+#else
+#    define LINKED_ADDRESS "i"
+#endif
+
 /* A frame of its own, with the function above as what C++ calls its personality (0x1b: written as a
  * distance of 4 bytes). */
 static WHORL_NOINLINE int call_body(const struct whorl_task *task)
 {
-    __asm__ volatile(".cfi_personality 0x1b, %c0" : : "i"(leave_body));
+    __asm__ volatile(".cfi_personality 0x1b, %c0" : : LINKED_ADDRESS(leave_body));
     const int error = task->body(task->arg);
     __asm__ volatile("" : : : "memory"); /* not by a jump, which would leave no frame */
     return error;
