@@ -111,7 +111,8 @@ static void test_another_process_runs_the_same(void **state)
     const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     assert_true(length > 0);
     path[length] = '\0';
-    snprintf(command, sizeof command, "'%s' --print", path);
+    const char *const emulator = getenv("WHORL_EMULATOR");
+    snprintf(command, sizeof command, "%s '%s' --print", emulator != NULL ? emulator : "", path);
     FILE *const own = tmpfile();
     assert_non_null(own);
     print_all(own);
