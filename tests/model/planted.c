@@ -7,11 +7,15 @@
  *   1   a task says that it is parked before its stack is left              state/state.h
  *   2   who completes a future looks at its waiters after DONE              task/future.c
  *   3   a timer keeps a pointer to a block that may have been left          task/cancel.c
+ *   4   a loop says that it sleeps and looks into its inbox, unfenced       loop/loop.c
+ *   5   a record is freed by who closes it while a poller holds its event   poll/record.h
  *
  * The other side is the library's own code in each of them.
  */
+#include "model/kernel.h"
 #include "model/model.h"
 #include "model/rig.h"
+#include "model/stage.h"
 
 #include "state/state.h"
 #include "task/future.h"
@@ -245,6 +249,123 @@ static void body_block(void *state, unsigned thread)
 
 /* ---- */
 
+/* ---- 4: the fence before the sleep ---- */
+
+struct bed {
+    struct stage stage;
+    struct whorl_task *task;
+};
+
+static int body_of_nobody(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void setup_bed(void *state)
+{
+    struct bed *const bed = state;
+    stage_begin(&bed->stage, 1, STAGE_STRICT);
+    bed->task = stage_add(&bed->stage, body_of_nobody, bed);
+}
+
+/* True: there is nothing in the inbox, and who puts something there knows that it has to wake. */
+static bool say_goodnight(struct whorl__loop *loop)
+{
+    whorl__store_relaxed_u32(&loop->sleeping, 1); /* relaxed: the fence orders it, P1 */
+    if (PLANTED != 4) {
+        whorl__fence_full(); /* P1 */
+    }
+    return whorl__inbox_is_empty(&loop->inbox);
+}
+
+static void body_bed(void *state, unsigned thread)
+{
+    struct bed *const bed = state;
+    struct whorl__loop *const loop = &bed->stage.loops[0];
+    if (thread == 1) {
+        whorl__sched_submit(bed->task); /* to the inbox, for the loop is strict */
+        return;
+    }
+    while (whorl__loop_take_inbox(loop) == 0) {
+        if (say_goodnight(loop)) {
+            whorl__poller_poll(&loop->poller, -1, &loop->poll_result);
+        }
+        whorl__store_relaxed_u32(&loop->sleeping, 0); /* relaxed: as in sleep_end */
+    }
+}
+
+static void finish_bed(void *state)
+{
+    struct bed *const bed = state;
+    MODEL_CHECK(whorl__fifo_pop(&bed->stage.loops[0].bound) != NULL);
+    stage_end(&bed->stage);
+}
+
+/* ---- 5: the record of an event ---- */
+
+struct line {
+    struct kernel kernel;
+    struct whorl__poller poller;
+    struct whorl__poll_result results[2];
+    struct whorl__record *record;
+    unsigned file;
+};
+
+static void setup_line(void *state)
+{
+    struct line *const line = state;
+    kernel_begin(&line->kernel);
+    MODEL_CHECK(whorl__poller_init(&line->poller) == 0);
+    line->record = model_alloc(sizeof *line->record);
+    *line->record = (struct whorl__record){.state = WHORL__RECORD_LIFE | WHORL__RECORD_OPEN,
+                                           .fd = kernel_open_stream()};
+    line->file = kernel_file_of(line->record->fd);
+    MODEL_CHECK(whorl__poller_add(&line->poller, line->record) == 0);
+}
+
+/* The last user: nobody is inside, but a poller has fetched an event and is about to mark it. */
+static void hang_up(struct line *line)
+{
+    struct whorl__record *const record = line->record;
+    whorl__handle woken[2];
+    MODEL_CHECK(whorl__record_enter(record) == 0);
+    MODEL_CHECK(whorl__record_close(record, woken) == 0);
+    MODEL_CHECK(whorl__record_leave(record));
+    whorl__poller_remove(&line->poller, record);
+    whorl__record_closed(record);
+    (void)whorl__os->close(record->fd);
+    if (PLANTED == 5) {
+        model_free(record);
+        line->record = NULL;
+    }
+}
+
+static void body_line(void *state, unsigned thread)
+{
+    struct line *const line = state;
+    switch (thread) {
+    case 0:
+        hang_up(line);
+        break;
+    case 1:
+        (void)kernel_peer_send(line->file);
+        break;
+    default: /* the poller's loop, and who serves it meanwhile */
+        whorl__poller_poll(&line->poller, 0, &line->results[thread - 2]);
+    }
+}
+
+static void finish_line(void *state)
+{
+    struct line *const line = state;
+    if (line->record != NULL) {
+        model_free(line->record); /* with the table, when no poller is left */
+    }
+    whorl__poller_fini(&line->poller);
+    kernel_end(&line->kernel);
+}
+
 static const struct model models[] = {
     {.name = "planted/1-stack",
      .about = "parked before the stack is left",
@@ -272,6 +393,24 @@ static const struct model models[] = {
      .body = body_block,
      .finish = finish_scene,
      .preemptions = 1,
+     .schedules = 1000},
+    {.name = "planted/4-sleep",
+     .about = "asleep without the fence",
+     .threads = 2,
+     .state_bytes = sizeof(struct bed),
+     .setup = setup_bed,
+     .body = body_bed,
+     .finish = finish_bed,
+     .preemptions = 2,
+     .schedules = 1000},
+    {.name = "planted/5-record",
+     .about = "a record freed while a second poller holds its event",
+     .threads = 4,
+     .state_bytes = sizeof(struct line),
+     .setup = setup_line,
+     .body = body_line,
+     .finish = finish_line,
+     .preemptions = 2,
      .schedules = 1000},
 };
 
