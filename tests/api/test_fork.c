@@ -5,6 +5,7 @@
  * Children are made by a task and by a plain thread, at the worst moment there is: every lock that
  * a call could want is held, as if by a thread that did not come along. A child checks by itself,
  * says on stderr what was wrong, and its exit code counts that. An alarm ends one that hangs.
+ * test_fork_calls.sh sees to it that every public function is called here.
  */
 #include "support/child.h"
 #include "support/play.h"
@@ -271,6 +272,39 @@ static void check_open_timeout(struct whorl_timeout *timeout)
     REFUSED(whorl_timeout_exit(timeout, 0));
 }
 
+/* Whoever asks from outside sees that there is no runtime here, nor a simulation. */
+static void check_calls_about_runtimes(void)
+{
+    struct whorl_stats stats;
+    uint64_t ids[2];
+    char text[256];
+    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    EXPECT(whorl_runtimes(ids, 2), 0);
+    EXPECT(whorl_runtime_current(), 0);
+    EXPECT(whorl_stats_of(0, -1, &stats), -ESRCH);
+    EXPECT(whorl_stats_of(1, -1, &stats), -ESRCH);
+    EXPECT(whorl_stats_print(WHORL_STATS_TEXT, text, sizeof text) >= 0, true);
+    EXPECT(whorl_stats_write(WHORL_STATS_PROMETHEUS, null), 0);
+    EXPECT(whorl_dump(null), 0);
+    close(null);
+}
+
+static void check_calls_of_a_simulation(void)
+{
+    struct whorl_sim_thread *thread = NULL;
+    int fds[2];
+    EXPECT(whorl_sim_random(), 0);
+    EXPECT(whorl_sim_stall(1), -EPERM);
+    EXPECT(whorl_sim_block(1), -EPERM);
+    EXPECT(whorl_sim_pair(fds), -EPERM);
+    EXPECT(whorl_sim_pipe(fds), -EPERM);
+    EXPECT(whorl_sim_reset(ends[0]), -EPERM);
+    EXPECT(whorl_sim_thread_start(never_run, NULL, &thread), -EPERM);
+    EXPECT(whorl_sim_thread_join(NULL), -EPERM);
+    whorl_sim_note("outside");
+    whorl_sim_fail("outside");
+}
+
 /* What needs no runtime works. */
 static void check_the_rest(void)
 {
@@ -296,6 +330,8 @@ static void check_all(void *arg)
         check_open_timeout(estate->open);
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
+    check_calls_about_runtimes();
+    check_calls_of_a_simulation();
     check_the_rest();
     if (estate->after != NULL) {
         estate->after(estate);
@@ -448,11 +484,24 @@ static int live(void *arg)
     return -ENOTTY;
 }
 
+/* Also one that is played. */
+static void simulate(void)
+{
+    char text[WHORL_SIM_SEED_TEXT_MAX];
+    uint64_t seed = 0;
+    whorl_sim_seed_format(7, text);
+    EXPECT(whorl_sim_seed_parse(text, &seed), 0);
+    EXPECT(whorl_sim_run(seed, NULL, end_with_value, NULL), 0);
+    EXPECT(whorl_sim_explore(1, 2, NULL, end_with_value, NULL, &seed), 0);
+    EXPECT(seed, 2);
+}
+
 static void run_own(struct estate *estate)
 {
     const struct whorl_options options = {.loops = 2, .no_pin = 1};
     EXPECT(whorl_run(live, estate, &options), -ENOTTY);
     EXPECT(whorl_run(live, estate, &options), -ENOTTY);
+    simulate();
     REFUSED(whorl_yield());
 }
 
