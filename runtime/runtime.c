@@ -323,11 +323,13 @@ static int watch_forks(void)
 
 /* ---- start ---- */
 
-static int look_at_machine(const struct whorl_options *options,
-                           struct whorl__topology **ret_topology)
+/* The machine, and what else is in the process. hwloc and the loader have locks of their own, which
+ * no fork may find held. */
+static int look_around(const struct whorl_options *options, struct whorl__runtime *runtime)
 {
     whorl__fork_hold();
-    const int error = whorl__topology_create(options->topology, ret_topology);
+    runtime->cxx_here = whorl__cxx_find();
+    const int error = whorl__topology_create(options->topology, &runtime->topology);
     whorl__fork_release();
     return error;
 }
@@ -375,8 +377,7 @@ static int create_runtime(const struct whorl_options *options, struct whorl__run
     }
     memset(runtime, 0, sizeof *runtime);
     runtime->generation = whorl__fork_generation;
-    runtime->cxx_here = whorl__cxx_find();
-    int error = look_at_machine(options, &runtime->topology);
+    int error = look_around(options, runtime);
     if (error != 0) {
         goto free_runtime;
     }
