@@ -53,3 +53,19 @@ foreach(folder LIBDIR INCLUDEDIR)
 endforeach()
 configure_file(whorl.pc.in ${PROJECT_BINARY_DIR}/whorl.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/whorl.pc DESTINATION ${pc_folder} COMPONENT development)
+
+# gdb loads NAME-gdb.py beside NAME, or at the same path under its own share/gdb/auto-load, which is
+# where a system's packages have to put it. Only there does it trust the file by itself.
+set(gdb_script ${CMAKE_CURRENT_SOURCE_DIR}/debug/whorl-gdb.py)
+set(gdb_name libwhorl.so.${PROJECT_VERSION}-gdb.py)
+configure_file(${gdb_script} ${PROJECT_BINARY_DIR}/${gdb_name} COPYONLY)
+install(FILES ${gdb_script} DESTINATION ${CMAKE_INSTALL_DATADIR}/whorl COMPONENT development)
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    install(CODE "
+        set(folder \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}\")
+        if(CMAKE_INSTALL_PREFIX STREQUAL \"/usr\")
+            set(folder \"/usr/share/gdb/auto-load\${folder}\")
+        endif()
+        file(INSTALL DESTINATION \"\${folder}\" TYPE FILE RENAME \"${gdb_name}\"
+             FILES \"${gdb_script}\")" COMPONENT development)
+endif()

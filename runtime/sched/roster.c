@@ -25,14 +25,14 @@
 #define LOOK_NS WHORL_MILLISECOND
 
 static struct whorl__spinlock changes; /* one adds or removes at a time */
-static void *head;                     /* A: struct whorl__runtime, the newest */
+void *whorl__roster_head;              /* A: struct whorl__runtime, the newest */
 static uint32_t walkers;               /* A */
 static uint64_t last_id;               /* M(changes) */
 
 void whorl__roster_forked(void)
 {
     changes = (struct whorl__spinlock){0};
-    whorl__store_relaxed_ptr(&head, NULL); /* relaxed: there is one thread */
+    whorl__store_relaxed_ptr(&whorl__roster_head, NULL); /* relaxed: there is one thread */
     whorl__store_relaxed_u32(&walkers, 0); /* relaxed: as above */
 }
 
@@ -41,14 +41,14 @@ void whorl__roster_add(struct whorl__runtime *runtime)
     whorl__spin_lock(&changes);
     runtime->id = ++last_id;
     /* relaxed: M(changes), and published by the release below */
-    whorl__store_relaxed_ptr(&runtime->next_older, whorl__load_relaxed_ptr(&head));
-    whorl__store_release_ptr(&head, runtime); /* pairs V2 */
+    whorl__store_relaxed_ptr(&runtime->next_older, whorl__load_relaxed_ptr(&whorl__roster_head));
+    whorl__store_release_ptr(&whorl__roster_head, runtime); /* pairs V2 */
     whorl__spin_unlock(&changes);
 }
 
 static void unlink_locked(struct whorl__runtime *runtime)
 {
-    void **link = &head;
+    void **link = &whorl__roster_head;
     /* relaxed: M(changes) */
     while (whorl__load_relaxed_ptr(link) != runtime) {
         struct whorl__runtime *const newer = whorl__load_relaxed_ptr(link); /* relaxed: as above */
@@ -82,7 +82,8 @@ void whorl__roster_remove(struct whorl__runtime *runtime)
 static struct whorl__runtime *pick(uint64_t id, bool exact)
 {
     struct whorl__runtime *picked = NULL;
-    struct whorl__runtime *runtime = whorl__load_acquire_ptr(&head); /* acquire, pairs V2 */
+    /* acquire, pairs V2 */
+    struct whorl__runtime *runtime = whorl__load_acquire_ptr(&whorl__roster_head);
     while (runtime != NULL && runtime->id >= id + !exact) {
         picked = runtime;
         runtime = whorl__load_acquire_ptr(&runtime->next_older); /* acquire, pairs V2 */

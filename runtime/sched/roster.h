@@ -13,6 +13,9 @@
 
 #include "sched/sched.h"
 
+/* Where the list begins: struct whorl__runtime. For debuggers, which have no other way in. */
+extern void *whorl__roster_head;
+
 /* In a child of fork: its parent's runtimes are not there. */
 void whorl__roster_forked(void);
 

@@ -46,6 +46,7 @@ holds "$runtime" $lib/libwhorl.so.0 "$lib/libwhorl.so.$version" usr/share/doc/li
 holds "$development" usr/include/whorl.h $lib/libwhorl.so $lib/libwhorl.a $lib/pkgconfig/whorl.pc \
     $lib/cmake/whorl/whorl-{config,config-version,shared,static}.cmake \
     $lib/cmake/whorl/whorl-{shared,static}-relwithdebinfo.cmake \
+    usr/share/whorl/whorl-gdb.py usr/share/gdb/auto-load/$lib/libwhorl.so.$version-gdb.py \
     usr/share/doc/libwhorl-dev/copyright
 
 # Of control files only those that are data: a trigger runs ldconfig, no script does.
