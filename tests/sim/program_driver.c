@@ -98,6 +98,11 @@ void options_of(const struct program *program, int loops, uint64_t seed,
         const bool fair = hash_of(seed, 4) % 4 == 0; /* a quarter of the runs without any */
         ret_options->faults[i] = lives_with && !fair ? most[i] : 0;
     }
+    if (hash_of(seed, 5) % 4 == 0) { /* an overloaded machine */
+        ret_options->faults[WHORL_SIM_LATE] = 300000;
+        ret_options->faults[WHORL_SIM_STALL] = 20000;
+        ret_options->swarm = 0;
+    }
 }
 
 int simulate(const struct program *program, int loops, uint64_t seed,

@@ -37,7 +37,7 @@ static uint64_t find(const struct program *program, int loops, uint64_t budget)
 static void assert_found(enum whorl__sim_plant plant, const char *name,
                          const struct program *program, int loops)
 {
-    const uint64_t budget = 60;
+    const uint64_t budget = 300;
     whorl__sim_plant = plant;
     const uint64_t seed = find(program, loops, budget);
     printf("sim planted %-11s %-12s %d loops: found with seed %llu: %.60s\n", name, program->name,
