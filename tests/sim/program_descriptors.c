@@ -134,6 +134,28 @@ static int use(void *arg)
     return 0;
 }
 
+/* Without a deadline: only the close can end it. */
+static int wait_until_closed(void *arg)
+{
+    char byte;
+    const ssize_t got = whorl_read(*(const int *)arg, &byte, 1);
+    expect(got == -EBADF);
+    return 0;
+}
+
+static void close_under_a_reader(void)
+{
+    struct place place = {.fds = {-1, -1}};
+    open_surely(&place);
+    const int fd = place.fds[0];
+    struct whorl_task *const reader = spawn_surely(wait_until_closed, &place.fds[0], NULL);
+    dawdle();
+    expect(whorl_close(fd) == 0);
+    expect(whorl_await(reader, NULL) == 0);
+    whorl_task_unref(reader);
+    expect(whorl_close(place.fds[1]) == 0);
+}
+
 static int main_task(void *arg)
 {
     struct whorl_task *tasks[USERS_MAX] = {NULL};
@@ -158,6 +180,9 @@ static int main_task(void *arg)
     for (unsigned i = 0; i < world.place_count; i++) {
         expect(whorl_close(world.places[i].fds[0]) == 0);
         expect(whorl_close(world.places[i].fds[1]) == 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        close_under_a_reader();
     }
     return 0;
 }
