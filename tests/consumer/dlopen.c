@@ -198,7 +198,9 @@ int main(int argc, char **argv)
     }
     look(&after);
     wrong += differ("bytes allocated", (long)after.bytes, (long)settled.bytes);
-    wrong += differ("mappings", after.maps, settled.maps);
+    if (getenv("WHORL_UNDER_VALGRIND") == NULL) { /* whose own mappings are among them */
+        wrong += differ("mappings", after.maps, settled.maps);
+    }
     if (wrong == 0) {
         printf("loaded, used and closed %d times, nothing left\n", ROUNDS);
     }

@@ -33,9 +33,11 @@ logged cc -shared -o "$work/plugin.so" -Wl,--whole-archive "$prefix/$libraries/l
 try 'dlopen, static library in a plugin' "$work/plugin.so"
 
 # hwloc's plugins bring in C++ libraries, which leave something to the loader.
+# valgrind 3.19 gives up over the newer debug information that clang writes.
 if command -v valgrind >/dev/null; then
-    HWLOC_PLUGINS_PATH=/none run 'dlopen, under valgrind' valgrind --quiet --error-exitcode=9 --leak-check=full \
+    cp "$shared" "$work/bare.so" && strip -g "$work/bare.so" || die 'it cannot be stripped'
+    WHORL_UNDER_VALGRIND=1 HWLOC_PLUGINS_PATH=/none run 'dlopen, under valgrind' valgrind --quiet --error-exitcode=9 --leak-check=full \
         --errors-for-leak-kinds=all --show-leak-kinds=all \
-        --suppressions="$source/tests/support/valgrind.supp" "$work/user" "$shared"
+        --suppressions="$source/tests/support/valgrind.supp" "$work/user" "$work/bare.so"
 fi
 [ $failures -eq 0 ]

@@ -65,6 +65,6 @@ for program in "$programs"/planted_[1-9]*; do
     if [ "$code" -ne 2 ] || ! grep -q version "$work/out"; then
         complain "bug $bug: a seed of version 0.0.0-m0 was not refused (exit code $code)"
     fi
-    echo "$line, and again from ${short:-$seed}"
+    echo "$line, and again from ${short:-$seed}" | sed 's/: FAILED in /: found in /'
 done
 exit $failed
