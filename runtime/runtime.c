@@ -223,11 +223,7 @@ static void *loop_main(void *arg)
 
 static void stop_threads(struct whorl__runtime *runtime, unsigned count)
 {
-    whorl__store_release_u32(&runtime->stop, 1);
-    whorl__fence_full(); /* before the wakes: a loop that sleeps after them has seen stop */
-    for (unsigned i = 0; i < count; i++) {
-        whorl__poller_wake(&runtime->loops[i]->poller);
-    }
+    whorl__workers_stop(runtime, count);
     for (unsigned i = 0; i < count; i++) {
         (void)whorl__os->thread_join(runtime->loops[i]->thread);
     }

@@ -36,10 +36,11 @@
  *   waits for ever
  *
  * Threads:    any; with a stuck loop two pollers may deliver events of one record at once.
- * Pairs:      R1  wait: cas the slot to WAITING, then read state - close: state |= CLOSING, then
- *                 swap the slot. The two changes of the slot have an order: either close finds the
- *                 handle, or wait finds what close left, and with it (acquire) CLOSING.
- *             R2  event: slot := READY (release half of the cas) - the woken task reads the slot.
+ * Pairs:      R1  wait: cas the slot to WAITING (release: whose wait it is), then read state -
+ *                 close: state |= CLOSING, then swap the slot (acquire, release). The two changes
+ *                 of the slot have an order: either close finds the handle, or the task has found what
+ *                 close left there (acquire), and with it sees CLOSING.
+ *             R2  event: slot := READY - the woken task reads the slot: one word, no order needed.
  * Model:      Go's pollDesc with its rg and wg; the tick is Tokio's.
  */
 #ifndef WHORL_POLL_RECORD_H
@@ -118,7 +119,7 @@ void whorl__record_move_end(struct whorl__record *record);
 static inline uint64_t whorl__record_seen(struct whorl__record *record,
                                           enum whorl__direction direction)
 {
-    return whorl__load_acquire_u64(&record->slots[direction]); /* acquire, pairs R2 */
+    return whorl__load_acquire_u64(&record->slots[direction]); /* acquire, pairs R1 */
 }
 
 /* The call that began after `seen` was read found nothing left. */
@@ -179,7 +180,7 @@ static inline whorl__handle whorl__record_event(struct whorl__record *record,
     for (;;) {
         const bool waiting = (old & WHORL__SLOT_WAITING) != 0;
         const uint64_t next = waiting ? mark : mark | (old & WHORL__SLOT_HANGUP);
-        if (whorl__cas_value_u64(slot, &old, next)) { /* release half, pairs R2 */
+        if (whorl__cas_value_u64(slot, &old, next)) { /* pairs R1, R2 */
             return waiting ? old & ~WHORL__SLOT_WAITING : 0;
         }
     }
@@ -200,7 +201,7 @@ WHORL_MUST_USE static inline int whorl__record_wait(struct whorl__record *record
                                                     whorl__handle handle)
 {
     uint64_t *const slot = &record->slots[direction];
-    uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs R2 */
+    uint64_t old = whorl__load_acquire_u64(slot); /* acquire, pairs R1 */
     do {
         if (old & WHORL__SLOT_WAITING) {
             return -EBUSY;

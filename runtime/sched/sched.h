@@ -161,6 +161,8 @@ void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_P
 /* worker.c */
 
 void *whorl__worker_main(void *loop);
+/* Tells the first `count` loops to leave, once no task is left. */
+void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count);
 /* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it: the
  * heart of a turn, for who drives a loop by hand. */
 void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task);

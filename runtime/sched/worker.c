@@ -409,7 +409,7 @@ void *whorl__worker_main(void *arg)
     loop->errno_at = whorl__tls_errno_at();
     loop->cxx = loop->runtime->cxx_here != NULL ? loop->runtime->cxx_here() : NULL;
     int64_t now_ns = whorl__os->now_ns();
-    while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs stop_threads */
+    while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs workers_stop */
         turn(loop, &now_ns);
     }
     if (loop->spare != NULL) {
@@ -418,6 +418,17 @@ void *whorl__worker_main(void *arg)
     whorl__fiber_fini_host(&loop->host);
     whorl__tls_set_worker(NULL);
     return NULL;
+}
+
+void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count)
+{
+    whorl__store_release_u32(&runtime->stop, 1);
+    /* Before the wakes, for a rescuer may take one of them: either the loop sees stop when it goes
+     * to sleep, or the rescuer sees that it sleeps. P1 of loop.c */
+    whorl__fence_full();
+    for (unsigned i = 0; i < count; i++) {
+        whorl__poller_wake(&runtime->loops[i]->poller);
+    }
 }
 
 /* ---- the end of a task's memory ---- */

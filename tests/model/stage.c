@@ -129,12 +129,7 @@ void stage_work(struct stage *stage, unsigned index)
 
 void stage_stop(struct stage *stage)
 {
-    struct whorl__runtime *const runtime = &stage->runtime;
-    whorl__store_release_u32(&runtime->stop, 1);
-    whorl__fence_full(); /* as stop_threads: a loop that sleeps after the wakes has seen stop */
-    for (unsigned i = 0; i < runtime->loop_count; i++) {
-        whorl__poller_wake(&runtime->loops[i]->poller);
-    }
+    whorl__workers_stop(&stage->runtime, stage->runtime.loop_count);
 }
 
 static void end_loop(struct whorl__loop *loop)

@@ -52,7 +52,7 @@ struct whorl_task *stage_add_ready(struct stage *stage, unsigned loop, whorl_bod
 /* The calling model thread is that loop's worker until the runtime stops. */
 void stage_work(struct stage *stage, unsigned loop);
 
-/* From any thread: every worker leaves. What runtime.c does, without the joining. */
+/* From any thread: every worker leaves. */
 void stage_stop(struct stage *stage);
 
 /* Waits until the body of a task was entered; the calling loop is busy all that time. */

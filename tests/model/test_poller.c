@@ -9,6 +9,7 @@
  * Able to fail, each of these alone:
  *   poll/epoll.c     the acquire of the poll's swap, the release of the wake's swap (P1)
  *   loop/loop.c      the fence in post away
+ *   sched/worker.c   the fence in workers_stop away: poller/rescuer-swallows-the-stop
  */
 #include "model/model.h"
 #include "model/stage.h"

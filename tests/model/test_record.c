@@ -14,9 +14,9 @@
  * last ones are whole: tasks in whorl_read and whorl_close on real loops.
  *
  * Able to fail, each of these alone:
- *   poll/record.h  the cas of enter, the add of leave weakened (users); the acquire of wait's cas
- *                  (R1); find's acquire
- *   poll/record.c  the release of evict's swap (R1), that with which adopt opens, and that with
+ *   poll/record.h  the acquire of enter's cas, either half of leave's add (users); the release of
+ *                  wait's cas, with which the handle is handed over (R1); find's acquire
+ *   poll/record.c  either half of evict's swap (R1); the release with which adopt opens, or with
  *                  which a chunk is published
  */
 #include "model/kernel.h"
