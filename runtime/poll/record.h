@@ -38,8 +38,8 @@
  * Threads:    any; with a stuck loop two pollers may deliver events of one record at once.
  * Pairs:      R1  wait: cas the slot to WAITING (release: whose wait it is), then read state -
  *                 close: state |= CLOSING, then swap the slot (acquire, release). The two changes
- *                 of the slot have an order: either close finds the handle, or the task has found what
- *                 close left there (acquire), and with it sees CLOSING.
+ *                 of the slot have an order: either close finds the handle, or the task has found
+ *                 what close left there (acquire), and with it sees CLOSING.
  *             R2  event: slot := READY - the woken task reads the slot: one word, no order needed.
  * Model:      Go's pollDesc with its rg and wg; the tick is Tokio's.
  */

@@ -18,6 +18,7 @@ static void enter_task(struct whorl__fiber *self)
     for (;;) {
         struct whorl_task *const task = self->user;
         here->ran[task->index] = true;
+        whorl__plain_read(&here->news[task->index]);
         (void)task->body(task->arg);
         struct whorl__loop *const loop = task->loop;
         loop->action = WHORL__ACTION_END;
@@ -80,6 +81,18 @@ static bool is_set(void *flag)
 void stage_wait_ran(struct stage *stage, const struct whorl_task *task)
 {
     model_block_until(is_set, &stage->ran[task->index]);
+}
+
+void stage_submit(struct stage *stage, struct whorl_task *task)
+{
+    whorl__plain_write(&stage->news[task->index]);
+    whorl__sched_submit(task);
+}
+
+void stage_submit_new(struct stage *stage, struct whorl_task *task)
+{
+    whorl__plain_write(&stage->news[task->index]);
+    whorl__sched_submit_new(whorl__loop_current(), task);
 }
 
 /* ---- loops ---- */

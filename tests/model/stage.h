@@ -35,6 +35,7 @@ struct stage {
     struct whorl_task tasks[STAGE_TASKS];
     struct whorl__fiber fibers[STAGE_TASKS];
     bool ran[STAGE_TASKS]; /* its body was entered */
+    int news[STAGE_TASKS]; /* written by who submits a task, read by its body */
     unsigned task_count;
 };
 
@@ -48,6 +49,10 @@ struct whorl_task *stage_add(struct stage *stage, whorl_body *body, void *arg);
 /* The same, in the ring of a loop before the threads begin. */
 struct whorl_task *stage_add_ready(struct stage *stage, unsigned loop, whorl_body *body,
                                    void *arg);
+
+/* Makes a task ready that nobody else holds, with news that its body reads. */
+void stage_submit(struct stage *stage, struct whorl_task *task);     /* as if it was woken */
+void stage_submit_new(struct stage *stage, struct whorl_task *task); /* by a task; as a new one */
 
 /* The calling model thread is that loop's worker until the runtime stops. */
 void stage_work(struct stage *stage, unsigned loop);

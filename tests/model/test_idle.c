@@ -57,7 +57,7 @@ static int meet(void *arg)
 static int spawn_and_hold(void *arg)
 {
     struct idle *const idle = arg;
-    whorl__sched_submit_new(whorl__loop_current(), idle->tasks[1]);
+    stage_submit_new(&idle->stage, idle->tasks[1]);
     stage_wait_ran(&idle->stage, idle->tasks[1]);
     return leave(idle);
 }
@@ -66,8 +66,8 @@ static int spawn_and_hold(void *arg)
 static int spawn_two_and_meet(void *arg)
 {
     struct idle *const idle = arg;
-    whorl__sched_submit_new(whorl__loop_current(), idle->tasks[1]);
-    whorl__sched_submit_new(whorl__loop_current(), idle->tasks[2]);
+    stage_submit_new(&idle->stage, idle->tasks[1]);
+    stage_submit_new(&idle->stage, idle->tasks[2]);
     return meet(idle);
 }
 
@@ -75,8 +75,8 @@ static int spawn_two_and_meet(void *arg)
 static int wake_two_and_hold(void *arg)
 {
     struct idle *const idle = arg;
-    whorl__sched_submit(idle->tasks[1]);
-    whorl__sched_submit(idle->tasks[2]);
+    stage_submit(&idle->stage, idle->tasks[1]);
+    stage_submit(&idle->stage, idle->tasks[2]);
     stage_wait_ran(&idle->stage, idle->tasks[1]);
     return leave(idle);
 }
@@ -86,7 +86,7 @@ static int spawn_four_and_hold(void *arg)
 {
     struct idle *const idle = arg;
     for (int i = 1; i <= 4; i++) {
-        whorl__sched_submit_new(whorl__loop_current(), idle->tasks[i]);
+        stage_submit_new(&idle->stage, idle->tasks[i]);
     }
     for (int i = 1; i <= 4; i++) {
         stage_wait_ran(&idle->stage, idle->tasks[i]);
@@ -105,7 +105,7 @@ static int hold_until_child(void *arg)
 static int divert_and_hold(void *arg)
 {
     struct idle *const idle = arg;
-    whorl__sched_submit(idle->tasks[2]); /* pinned to loop 1 */
+    stage_submit(&idle->stage, idle->tasks[2]); /* pinned to loop 1 */
     return spawn_and_hold(idle);
 }
 
@@ -140,6 +140,11 @@ static void set_up_chain(void *state)
 static void set_up_hot(void *state)
 {
     set_up_holder(state, 2, wake_two_and_hold, just_run, 2);
+}
+
+static void set_up_hot_three_loops(void *state)
+{
+    set_up_holder(state, 3, wake_two_and_hold, just_run, 2);
 }
 
 static void set_up_overflow(void *state)
@@ -198,7 +203,7 @@ static void set_up_strict_inbox(void *state)
 static void submit_all(struct idle *idle)
 {
     for (int i = 0; i < 2 && idle->tasks[i] != NULL; i++) {
-        whorl__sched_submit(idle->tasks[i]);
+        stage_submit(&idle->stage, idle->tasks[i]);
     }
 }
 
@@ -219,7 +224,7 @@ static void work_or_post(void *state, unsigned thread)
     if (thread == 0) {
         stage_work(&idle->stage, 0);
     } else {
-        whorl__sched_submit(idle->tasks[thread - 1]);
+        stage_submit(&idle->stage, idle->tasks[thread - 1]);
     }
 }
 
@@ -253,6 +258,10 @@ int main(int argc, char **argv)
          .about = "what the hot slot gives up is offered to those who sleep",
          .threads = 2, .state_bytes = sizeof(struct idle), .setup = set_up_hot, .body = work,
          .finish = finish, .preemptions = 2, .schedules = 2000},
+        {.name = "idle/hot-slot-three",
+         .about = "two loops that search look into the hot slot as well, and see its task whole",
+         .threads = 3, .state_bytes = sizeof(struct idle), .setup = set_up_hot_three_loops,
+         .body = work, .finish = finish, .preemptions = 1, .schedules = 2000},
         {.name = "idle/overflow",
          .about = "a ring that is full: its older half is found in the shared queue",
          .threads = 2, .state_bytes = sizeof(struct idle), .setup = set_up_overflow, .body = work,

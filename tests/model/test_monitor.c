@@ -31,7 +31,7 @@ struct tower {
 static int wake_and_hold(void *arg)
 {
     struct tower *const tower = arg;
-    whorl__sched_submit(tower->child);
+    stage_submit(&tower->stage, tower->child);
     stage_wait_ran(&tower->stage, tower->child);
     return 0;
 }
@@ -68,7 +68,7 @@ static void monitor_body(void *state, unsigned thread)
         kernel_run_thread(thread);
         break;
     default:
-        whorl__sched_submit(tower->holder);
+        stage_submit(&tower->stage, tower->holder);
         stage_wait_ran(&tower->stage, tower->child);
         whorl__monitor_stop(&tower->stage.runtime);
         stage_stop(&tower->stage);

@@ -131,7 +131,7 @@ static void swallow_body(void *state, unsigned thread)
         whorl__rescue_serve_slow(&rescue->stage.loops[1]);
         break;
     default:
-        whorl__sched_submit(rescue->posted);
+        stage_submit(&rescue->stage, rescue->posted);
     }
 }
 

@@ -538,7 +538,7 @@ static int read_at_home(void *arg)
 {
     struct hall *const hall = arg;
     hall->got[0] = read_byte(hall);
-    whorl__sched_submit(hall->second);
+    stage_submit(&hall->stage, hall->second);
     return leave_hall(hall);
 }
 
