@@ -11,7 +11,10 @@
  *
  * Able to fail, each of these alone:
  *   task/task.c     the fence of spawn_remote away (E2)
- *   runtime.c       the fence of end_all_tasks away (E2), the load of guests relaxed (B1)
+ *   runtime.c       the fence of end_all_tasks away (E2), the load of guests relaxed (B1), the load
+ *                   of ended relaxed (E1)
+ *   sched/worker.c  the store of ended relaxed (E1)
+ *   sched/submit.c  the last add to guests without release (B1)
  */
 #include "model/kernel.h"
 #include "model/machine.h"
@@ -112,10 +115,17 @@ static void child_body(void *state, unsigned thread)
     play(state, thread, leave_child_behind, NULL);
 }
 
-/* The child ends at once and leaves one of its own: who sees its end must see what it began. */
+/* The child ends at once and leaves one of its own: who sees its end must see what it began. That
+ * one is bound to the same loop, so nothing is published on the way that has a fence. */
+static int leave_bound_child_behind(void *arg)
+{
+    const struct whorl_attr attr = {.pin = whorl_loop_current() + 1};
+    return whorl_spawn(sleep_for_ever, arg, &attr, NULL);
+}
+
 static int leave_grandchild_behind(void *arg)
 {
-    return whorl_spawn(leave_child_behind, arg, NULL, NULL);
+    return whorl_spawn(leave_bound_child_behind, arg, NULL, NULL);
 }
 
 static void grandchild_body(void *state, unsigned thread)
