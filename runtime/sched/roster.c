@@ -39,6 +39,7 @@ void whorl__roster_forked(void)
 void whorl__roster_add(struct whorl__runtime *runtime)
 {
     whorl__spin_lock(&changes);
+    whorl__plain_write(&runtime->id); /* and all that was filled before; V2 */
     runtime->id = ++last_id;
     /* relaxed: M(changes), and published by the release below */
     whorl__store_relaxed_ptr(&runtime->next_older, whorl__load_relaxed_ptr(&whorl__roster_head));
@@ -85,6 +86,7 @@ static struct whorl__runtime *pick(uint64_t id, bool exact)
     /* acquire, pairs V2 */
     struct whorl__runtime *runtime = whorl__load_acquire_ptr(&whorl__roster_head);
     while (runtime != NULL && runtime->id >= id + !exact) {
+        whorl__plain_read(&runtime->id);
         picked = runtime;
         runtime = whorl__load_acquire_ptr(&runtime->next_older); /* acquire, pairs V2 */
     }

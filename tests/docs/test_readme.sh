@@ -92,7 +92,7 @@ test_links_lead_to_files() {
     done < <(pages)
 }
 
-# `runtime/...`, `tests/...` and so on, up to a space; with a * in it, one file must match. A program
+# `runtime/...`, `tests/...` and so on, up to a space or a colon; with a * in it, one file must match. A program
 # is named without its .c.
 # shellcheck disable=SC2016 # the quotes are those of the pages
 test_named_files_exist() {
@@ -100,7 +100,8 @@ test_named_files_exist() {
     while read -r page; do
         while read -r name; do
             compgen -G "$name" >/dev/null || [ -e "$name.c" ] || failed "$page names $name, which does not exist"
-        done < <(grep -oE '`(runtime|tests|bench|docs|include)/[^` ]+' "$page" | cut -c 2- | sort -u)
+        done < <(grep -oE '`(runtime|tests|bench|docs|include)/[^` ]+' "$page" | cut -c 2- |
+            cut -d : -f 1 | sort -u)
     done < <(pages)
 }
 

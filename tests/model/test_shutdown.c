@@ -20,6 +20,7 @@
 #include "model/machine.h"
 #include "model/model.h"
 
+#include "sched/roster.h"
 #include "task/park.h"
 #include "whorl.h"
 
@@ -54,6 +55,7 @@ static void set_up(void *state)
     struct house *const house = state;
     kernel_begin(&house->kernel);
     machine_begin();
+    whorl__roster_forked(); /* an execution that failed has left its runtime on the list */
     house->kernel.threads_max = 2;
 }
 
@@ -232,6 +234,29 @@ static void reference_body(void *state, unsigned thread)
     play(state, thread, open_door, drop_reference);
 }
 
+/* ---- somebody looks in from outside ---- */
+
+/* As a dump does, while the runtime begins, runs or ends. Once: a second walk would order the first
+ * visit as well. */
+static void look_in(void)
+{
+    struct whorl__runtime *const runtime = whorl__roster_next(NULL);
+    if (runtime != NULL) {
+        whorl__plain_read(&runtime->loops);
+        (void)whorl__load_relaxed_u32(&runtime->ending); /* relaxed: that it is there at all */
+        whorl__roster_leave(runtime);
+    }
+}
+
+static void visitor_body(void *state, unsigned thread)
+{
+    if (thread == 3) {
+        look_in();
+    } else {
+        play(state, thread, leave_child_behind, NULL);
+    }
+}
+
 /* ---- a start that fails half-way ---- */
 
 static void set_up_failing(void *state)
@@ -275,6 +300,9 @@ int main(int argc, char **argv)
         {.name = "shutdown/reference-outlives", .threads = 4, .schedules = 4000,
          .about = "the last reference to a task goes before, at, or after the runtime's end",
          HOUSE(set_up, reference_body, letter_came)},
+        {.name = "shutdown/visitor", .threads = 4, .schedules = 4000,
+         .about = "a dump walks the list of runtimes while one begins and ends (V1, V2, V3)",
+         HOUSE(set_up, visitor_body, child_was_told)},
         {.name = "shutdown/start-fails", .threads = 3, .schedules = 2000,
          .about = "the second loop cannot be started: the first leaves, nothing is left",
          HOUSE(set_up_failing, failing_body, refused)},
