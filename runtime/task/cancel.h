@@ -29,7 +29,7 @@ struct whorl__scope {
     int baseline;                 /* C: requests there were when it was entered */
     uint64_t deadline_ns;         /* A: written by the task, or by who has set moving */
     bool armed;                   /* as deadline_ns */
-    bool moving;                  /* M(task): somebody reschedules */
+    uint32_t moving;              /* A: somebody reschedules; set under M(task) */
     struct whorl__timer timer;
 };
 

@@ -3,7 +3,8 @@
  *
  * Owns:       struct whorl_timeout's contents, which are a struct whorl__scope.
  * Threads:    enter and exit by the task; reschedule by anyone while the block is open: whoever has
- *             set `moving` under the task's lock has the timer, others give way until he is done.
+ *             set `moving` under the task's lock has the timer, others give way until he is done;
+ *             so does the exit, for the mover may be who has ended the block.
  * Invariant:  the timer holds the task's slot and the scope's serial number, no pointer to the
  *             scope: what it fires late finds no such scope, and does nothing (cancel.c).
  */
@@ -46,6 +47,7 @@ static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t
     scope->timer.serial = scope->serial;
     scope->timer.fire = fire;
     const int error = whorl__timer_arm(timers, &scope->timer, deadline_ns);
+    whorl__plain_write(&scope->armed); /* it may have fired: the exit waits for a mover */
     scope->armed = error == 0;
     if (error != 0) {
         scope->deadline_ns = WHORL_NEVER;
@@ -82,12 +84,21 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
     return error;
 }
 
+/* Who moved the deadline to where it ended the block at once may still be at the timer. */
+static void await_mover(const struct whorl__scope *scope)
+{
+    while (whorl__load_acquire_u32(&scope->moving) != 0) { /* acquire, pairs end_move */
+        whorl__os->yield();
+    }
+}
+
 int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
 {
     struct whorl__scope *const scope = scope_of(timeout);
     if (whorl__task_is_inherited(scope->task)) {
         return -ECHILD;
     }
+    await_mover(scope);
     disarm(scope);
     const bool cancelled = error == -ECANCELED;
     const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope, cancelled);
@@ -101,8 +112,11 @@ static bool begin_move(struct whorl__scope *scope)
     for (;;) {
         whorl__spin_lock(&scope->task->lock);
         const bool late = scope->state != WHORL__SCOPE_QUIET;
-        const bool taken = scope->moving;
-        scope->moving = taken || !late;
+        /* acquire, pairs the release in end_move: what the last mover did to the timer */
+        const bool taken = whorl__load_acquire_u32(&scope->moving) != 0;
+        if (!taken && !late) {
+            whorl__store_relaxed_u32(&scope->moving, 1); /* relaxed: M(the task's lock) */
+        }
         whorl__spin_unlock(&scope->task->lock);
         if (late || !taken) {
             return !late;
@@ -111,11 +125,10 @@ static bool begin_move(struct whorl__scope *scope)
     }
 }
 
+/* The last look at the scope: the block may be left now. */
 static void end_move(struct whorl__scope *scope)
 {
-    whorl__spin_lock(&scope->task->lock);
-    scope->moving = false;
-    whorl__spin_unlock(&scope->task->lock);
+    whorl__store_release_u32(&scope->moving, 0); /* pairs begin_move and await_mover */
 }
 
 /* By who has set moving. */

@@ -68,6 +68,7 @@ void model_free(void *block)
         run_fail("block %u is freed twice", number);
     }
     blocks[number - 1].freed = true;
+    memset(block, FILL, blocks[number - 1].bytes); /* who uses it by an unmarked access stumbles */
 }
 
 static _Noreturn void fail_access(const struct whorl__site *site, const char *what, unsigned number,
