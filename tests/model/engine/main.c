@@ -38,7 +38,9 @@ static struct {
     bool sites;
     const char *mutant;
     uint64_t scale;
-} options = {.mode = -1, .schedules = -1, .bound = -1, .seed = 1, .scale = 1};
+    uint64_t at_most;
+} options = {
+    .mode = -1, .schedules = -1, .bound = -1, .seed = 1, .scale = 1, .at_most = UINT64_MAX};
 
 static void print_usage(void)
 {
@@ -52,6 +54,7 @@ static void print_usage(void)
         "  --exhaustive[=N]    no seeds; all executions with at most N choices that cost, such\n"
         "                      as a preemption (default: what the model says)\n"
         "  --replay TEXT       one execution, as a failure printed it, with its interleaving\n"
+        "  --at-most N         no more than N executions a model, mode and search\n"
         "  --sites             list the operations that the code calls, their mutants, and how\n"
         "                      often the models reached them\n"
         "  --mutate SITE:KIND  with this operation weakened; a failure is what one wants\n"
@@ -248,6 +251,11 @@ static bool is_wanted(const struct model *model)
     return options.only == NULL || strcmp(options.only, model->name) == 0;
 }
 
+static uint64_t at_most(uint64_t executions)
+{
+    return executions < options.at_most ? executions : options.at_most;
+}
+
 static uint64_t seeds_of(const struct model *model)
 {
     if (options.exhaustive_only) {
@@ -290,15 +298,16 @@ static bool run_mode(const struct model *model, enum model_mode mode, struct tal
     const unsigned bound = options.bound >= 0 ? (unsigned)options.bound : model->preemptions;
     const bool exhaustive =
         (bound > 0 && !options.seed_given && !options.sites) || options.exhaustive_only;
-    const uint64_t first_part = seeds < REACH_TRIALS ? seeds : REACH_TRIALS;
+    const uint64_t first_part = at_most(seeds < REACH_TRIALS ? seeds : REACH_TRIALS);
     if (!try_seeds(options.seed, first_part, tally)) {
         return false;
     }
     if (options.mutant != NULL && !sites_mutant_reached()) {
         return true; /* this model does not come there */
     }
-    return (!exhaustive || try_all(bound, EXHAUSTIVE_MAX * options.scale, tally)) &&
-           try_seeds(options.seed + first_part, seeds * options.scale - first_part, tally) &&
+    return (!exhaustive || try_all(bound, at_most(EXHAUSTIVE_MAX * options.scale), tally)) &&
+           try_seeds(options.seed + first_part, at_most(seeds * options.scale) - first_part,
+                     tally) &&
            all_outcomes_seen();
 }
 
@@ -447,6 +456,9 @@ static bool set_option(int option, const char *value, const char **ret_replay)
     case 't':
         options.mutant = value;
         return sites_weaken(value);
+    case 'a':
+        options.at_most = strtoull(value, NULL, 0);
+        return options.at_most > 0;
     case 'b':
         options.brief = true;
         return true;
@@ -492,6 +504,7 @@ int model_main(int argc, char **argv, const struct model *models, size_t count)
         {"mutate", required_argument, NULL, 't'},
         {"sites", no_argument, NULL, 'i'},
         {"brief", no_argument, NULL, 'b'},
+        {"at-most", required_argument, NULL, 'a'},
         {NULL, 0, NULL, 0},
     };
     const char *const scale = getenv("WHORL_TEST_SCALE");
