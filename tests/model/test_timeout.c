@@ -1,9 +1,9 @@
 /*
  * A deadline that another thread moves while the loop is, or goes, asleep: task/timeout.c.
  *
- * The loop has computed how long it sleeps; the new deadline is earlier. Either the loop sees it, or
- * the mover sees that the loop sleeps, and wakes it. The block and all that is in it goes as soon as
- * the deadline has ended it, which may be before the mover has returned.
+ * The loop has computed how long it sleeps; the new deadline is earlier. Either the loop sees it,
+ * or the mover sees that the loop sleeps, and wakes it. The block and all that is in it goes as
+ * soon as the deadline has ended it, which may be before the mover has returned.
  *
  * Shown to fail: by --mutate of task/timeout.c:whorl_timeout_reschedule#1, the fence.
  */
