@@ -104,6 +104,21 @@ static void use_freed(void *pointer, unsigned thread)
     }
 }
 
+/* The flag says that the other has looked, but does not release it. */
+static void free_too_soon(void *pointer, unsigned thread)
+{
+    struct state *const state = pointer;
+    if (thread == 0) {
+        (void)whorl__load_relaxed_u32(state->block);
+        whorl__store_relaxed_u32(&state->flag, 1);
+    } else {
+        while (whorl__load_acquire_u32(&state->flag) == 0) {
+            whorl__pause();
+        }
+        model_free(state->block);
+    }
+}
+
 static void free_twice(void *pointer, unsigned thread)
 {
     struct state *const state = pointer;
@@ -209,6 +224,8 @@ static const struct model models[] = {
     FAULT("stuck/livelock", "livelock: more than", NULL, spin_for_ever, NULL),
     FAULT("heap/leak", "leak: block 1, 24 bytes", NULL, leak, NULL),
     FAULT("heap/use-after-free", "use after free: block 1", allocate, use_freed, NULL),
+    FAULT("heap/free-unordered", "data race: plain write of the block", allocate, free_too_soon,
+          NULL),
     FAULT("heap/double-free", "block 1 is freed twice", allocate, free_twice, NULL),
     FAULT("heap/behind", "access behind the end: block 1 + 62", allocate, step_outside, NULL),
     FAULT("wrong/crash", "crash: Segmentation fault", NULL, crash, NULL),

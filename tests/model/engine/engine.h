@@ -80,15 +80,17 @@ struct model_location {
     const char *name;     /* the text of the first site that touched it */
     unsigned store_count; /* in history; 1 but for c11 */
     struct model_store history[MODEL_HISTORY]; /* oldest first */
-    /* the clock of each thread's last access, and where it was: marked reads and writes, and
-     * stores by an operation */
+    /* the clock of each thread's last access, and where it was: marked reads and writes, stores
+     * and loads by an operation, copies that were kept */
     uint32_t read_at[MODEL_CLOCKS];
     uint32_t written_at[MODEL_CLOCKS];
     uint32_t stored_at[MODEL_CLOCKS];
+    uint32_t loaded_at[MODEL_CLOCKS];
     uint32_t copied_at[MODEL_CLOCKS];
     const struct whorl__site *read_site[MODEL_CLOCKS];
     const struct whorl__site *written_site[MODEL_CLOCKS];
     const struct whorl__site *stored_site[MODEL_CLOCKS];
+    const struct whorl__site *loaded_site[MODEL_CLOCKS];
     const struct whorl__site *copied_site[MODEL_CLOCKS];
 };
 
@@ -239,6 +241,7 @@ void memory_hide(struct model_thread *thread);
 
 /* race.c */
 void race_check_atomic(const struct whorl__site *site, struct model_location *location);
+void race_check_free(const char *block, size_t bytes);
 void race_end_copies(bool kept); /* the current thread's, by a compare-and-swap */
 
 /* heap.c */

@@ -67,6 +67,7 @@ void model_free(void *block)
     if (blocks[number - 1].freed) {
         run_fail("block %u is freed twice", number);
     }
+    race_check_free(block, blocks[number - 1].bytes);
     blocks[number - 1].freed = true;
     memset(block, FILL, blocks[number - 1].bytes); /* who uses it by an unmarked access stumbles */
 }

@@ -122,16 +122,17 @@ static bool parse_list(const char *text)
 
 static struct model_decision kept[MODEL_CHOICES_MAX];
 
-static bool fails_with(const struct model_decision *decisions, unsigned count)
+/* Fails again, in the very same way. */
+static bool fails_with(const struct model_decision *decisions, unsigned count, const char *failure)
 {
     memcpy(engine.decisions, decisions, count * sizeof(*decisions));
     engine.given_count = count;
     search_begin_repeat();
-    return !run_execution();
+    return !run_execution() && strcmp(engine.failure, failure) == 0;
 }
 
 /* Fewer deviations from the undisturbed execution, as long as it fails. */
-static unsigned shrink(unsigned count)
+static unsigned shrink(unsigned count, const char *failure)
 {
     unsigned trials = 0;
     bool better = true;
@@ -142,7 +143,7 @@ static unsigned shrink(unsigned count)
             if (picked != 0) {
                 kept[i].picked = 0;
                 trials++;
-                if (fails_with(kept, count)) {
+                if (fails_with(kept, count, failure)) {
                     better = true;
                 } else {
                     kept[i].picked = picked;
@@ -181,8 +182,8 @@ static void report_failure(bool by_seed, uint64_t seed, uint64_t tried)
         print_name(tail);
         printf("\n");
     }
-    if (fails_with(kept, count)) {
-        count = shrink(count);
+    if (fails_with(kept, count, found)) {
+        count = shrink(count, found);
     }
     printf("  shortened ");
     print_list(kept, count);

@@ -96,6 +96,7 @@ static struct model_location *make_location(const struct whorl__site *site, char
     memset(location->read_at, 0, sizeof(location->read_at));
     memset(location->written_at, 0, sizeof(location->written_at));
     memset(location->stored_at, 0, sizeof(location->stored_at));
+    memset(location->loaded_at, 0, sizeof(location->loaded_at));
     memset(location->copied_at, 0, sizeof(location->copied_at));
     for (unsigned i = 0; i <= MODEL_MAIN; i++) {
         engine.threads[i].view[index] = 0;

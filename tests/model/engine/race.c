@@ -76,6 +76,24 @@ void race_check_atomic(const struct whorl__site *site, struct model_location *lo
     if (stores) {
         location->stores++;
         remember(site, location->stored_at, location->stored_site);
+    } else {
+        remember(site, location->loaded_at, location->loaded_site);
+    }
+}
+
+/* To give memory back is to write to all of it: what others did there must be over. */
+void race_check_free(const char *block, size_t bytes)
+{
+    static const struct whorl__site site = {
+        .file = "model_free", .field = "the block", .op = WHORL__OP_PLAIN_WRITE};
+    for (unsigned i = 0; i < engine.location_count; i++) {
+        const struct model_location *const location = &engine.locations[i];
+        if (location->address >= block && location->address < block + bytes) {
+            check_against(&site, location->stored_at, location->stored_site);
+            check_against(&site, location->loaded_at, location->loaded_site);
+            check_against(&site, location->written_at, location->written_site);
+            check_against(&site, location->read_at, location->read_site);
+        }
     }
 }
 
