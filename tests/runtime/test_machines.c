@@ -159,14 +159,14 @@ static int run_move_and_run(void *arg)
 
 static int cpus_taken_away(void)
 {
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     struct crowd crowd = {.cpu = last_cpu()};
     const struct whorl_options options = {
-        .loops = LOOPS, .log = journal_write, .log_arg = &journal, .report_ns = WHORL_NEVER};
+        .loops = LOOPS, .log = logbook_write, .log_arg = &logbook, .report_ns = WHORL_NEVER};
     if (whorl_run(run_move_and_run, &crowd, &options) != 0) {
         return 1;
     }
-    return level_of(&crowd.strayed) != 0 ? 3 : level_of(&journal.lines) != 0 ? 4 : 0;
+    return level_of(&crowd.strayed) != 0 ? 3 : level_of(&logbook.lines) != 0 ? 4 : 0;
 }
 
 static void test_machines_cpus_taken_away_while_running_loops_go_on(void **state)
@@ -181,10 +181,10 @@ static void test_machines_cpus_taken_away_while_running_loops_go_on(void **state
 /* Three loops that cannot be pinned: they work, and it was said once. */
 static int run_unpinned(int error)
 {
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     struct crowd crowd = {.cpu = -1};
     const struct whorl_options options = {
-        .loops = LOOPS, .log = journal_write, .log_arg = &journal, .report_ns = WHORL_NEVER};
+        .loops = LOOPS, .log = logbook_write, .log_arg = &logbook, .report_ns = WHORL_NEVER};
     if (!child_refuse(SYS_sched_setaffinity, error)) {
         return CHILD_CANNOT;
     }
@@ -192,9 +192,9 @@ static int run_unpinned(int error)
     if (code != 0) {
         return code;
     }
-    const bool is_told = journal_count(&journal, "is not pinned to a core") == 1 &&
-                         journal_count(&journal, whorl_error_text(-error)) == 1;
-    return is_told && level_of(&journal.lines) == 1 ? 0 : 5;
+    const bool is_told = logbook_count(&logbook, "is not pinned to a core") == 1 &&
+                         logbook_count(&logbook, whorl_error_text(-error)) == 1;
+    return is_told && level_of(&logbook.lines) == 1 ? 0 : 5;
 }
 
 static int binding_is_forbidden(void)
@@ -217,10 +217,10 @@ static void test_machines_binding_refused_is_said_once_and_loops_run(void **stat
 
 static int affinity_is_not_told(void)
 {
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     struct crowd crowd = {.cpu = -1};
     const struct whorl_options options = {
-        .loops = LOOPS, .log = journal_write, .log_arg = &journal, .report_ns = WHORL_NEVER};
+        .loops = LOOPS, .log = logbook_write, .log_arg = &logbook, .report_ns = WHORL_NEVER};
     if (CHILD_IS_SANITIZED || !child_refuse(SYS_sched_getaffinity, EPERM)) {
         return CHILD_CANNOT; /* sanitizers die where a thread's attributes are not told */
     }
@@ -259,16 +259,16 @@ static void test_machines_without_proc_and_cgroups_loops_run(void **state)
 static void test_machines_described_one_gets_a_loop_a_core_unpinned(void **state)
 {
     /* Two packages of four cores, with two threads each, on whatever there is; no warning. */
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     struct crowd crowd = {.cpu = -1};
     const struct whorl_options options = {.topology = "pack:2 l3:1 core:4 pu:2",
-                                          .log = journal_write,
-                                          .log_arg = &journal,
+                                          .log = logbook_write,
+                                          .log_arg = &logbook,
                                           .report_ns = WHORL_NEVER};
     (void)state;
     assert_int_equal(verdict(&options, &crowd), 0);
     assert_int_equal(crowd.loops, 8);
-    assert_int_equal(level_of(&journal.lines), 0);
+    assert_int_equal(level_of(&logbook.lines), 0);
 }
 
 static void test_machines_file_that_is_missing_is_enoent(void **state)

@@ -139,8 +139,8 @@ static int main_of_journey(void *arg)
 static void make_journey(int loops)
 {
     struct journey journey = {0};
-    struct journal journal = {0};
-    const struct whorl_options options = stealing_options(loops, &journal);
+    struct logbook logbook = {0};
+    const struct whorl_options options = stealing_options(loops, &logbook);
     assert_int_equal(whorl_run(main_of_journey, &journey, &options), 0);
     assert_true(journey.moves >= MOVES);
     assert_int_equal(journey.wrong_errno, 0);

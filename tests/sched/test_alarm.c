@@ -196,8 +196,8 @@ static void test_alarm_wakes_a_loop_whose_wake_was_lost(void **state)
 {
     (void)state;
     struct lost lost = {0};
-    struct journal journal = {.lines = 0};
-    struct whorl_options options = stealing_options(2, &journal);
+    struct logbook logbook = {.lines = 0};
+    struct whorl_options options = stealing_options(2, &logbook);
     options.stall_ns = 60 * WHORL_SECOND;       /* a stuck loop would wake the other one */
     options.report_ns = 20 * WHORL_MILLISECOND; /* the monitor looks every half of that */
     assert_int_equal(whorl_run(stay_on_loop_0, &lost, &options), 0);

@@ -190,11 +190,11 @@ static void close_post(struct post *post)
 /* Holds the first `stuck` of `loops` by `blocker`, and lets a client talk to a socket of each. */
 static void play_echo(int loops, int stuck, whorl_body *blocker)
 {
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     struct scene scene = {.stuck = stuck, .blocker = blocker};
     struct post posts[STUCK_MAX];
     pthread_t client;
-    const struct whorl_options options = stealing_options(loops, &journal);
+    const struct whorl_options options = stealing_options(loops, &logbook);
     scene.wanted = (uint32_t)(EXCHANGES * stuck);
     assert_int_equal(sem_init(&scene.start, 0, 0), 0);
     for (int i = 0; i < stuck; i++) {
@@ -214,7 +214,7 @@ static void play_echo(int loops, int stuck, whorl_body *blocker)
     assert_int_equal(scene.saw, stuck);
     assert_true(scene.stats.stalls >= (uint64_t)stuck);
     assert_true(scene.stats.rescued > 0);
-    assert_string_equal(journal.text, "");
+    assert_string_equal(logbook.text, "");
 }
 
 /* ---- sockets ---- */
@@ -337,10 +337,10 @@ static void test_rescue_watcher_gets_stuck_itself_freed_loop_serves_it(void **st
     /* The watcher still has the freed loop's epoll inside its own, and the kernel refuses to nest
      * them the other way round: the freed loop must serve it all the same. */
     (void)state;
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     struct turns turns = {0};
     pthread_t client;
-    const struct whorl_options options = stealing_options(2, &journal);
+    const struct whorl_options options = stealing_options(2, &logbook);
     open_post(&turns.posts[0], &turns.scene, 0);
     open_post(&turns.posts[1], &turns.scene, 1);
     assert_int_equal(pthread_create(&client, NULL, client_of_turns, &turns), 0);
@@ -533,7 +533,7 @@ static void test_rescue_pinned_task_waits_for_its_loop_and_then_runs(void **stat
 /* ---- who is named ---- */
 
 struct naming {
-    struct journal journal;
+    struct logbook logbook;
     int64_t report_ns;
     bool named;
 };
@@ -542,7 +542,7 @@ struct naming {
 static int hold_until_named(void *arg)
 {
     struct naming *const naming = arg;
-    naming->named = compute_until(&naming->journal.lines, 1);
+    naming->named = compute_until(&naming->logbook.lines, 1);
     const int64_t end_ns = whorl_after(5 * naming->report_ns);
     while (whorl_now() < end_ns) {
         whorl__pause();
@@ -565,12 +565,12 @@ static int main_of_naming(void *arg)
 static void name_once(int loops)
 {
     struct naming naming = {.report_ns = 20 * WHORL_MILLISECOND};
-    struct whorl_options options = stealing_options(loops, &naming.journal);
+    struct whorl_options options = stealing_options(loops, &naming.logbook);
     options.mode = WHORL_MODE_AUTO;
     options.report_ns = naming.report_ns;
     assert_int_equal(whorl_run(main_of_naming, &naming, &options), 0);
     assert_true(naming.named);
-    assert_int_equal(journal_count(&naming.journal, "\"number-cruncher\""), 1);
+    assert_int_equal(logbook_count(&naming.logbook, "\"number-cruncher\""), 1);
 }
 
 static void test_rescue_culprit_of_two_loops_is_named_exactly_once(void **state)
@@ -604,12 +604,12 @@ static void test_rescue_nothing_stalls_nobody_is_named(void **state)
 {
     /* The clock runs per run of a task, not per task. */
     (void)state;
-    struct journal journal = {0};
+    struct logbook logbook = {0};
     int64_t live_ns = 700 * WHORL_MILLISECOND;
-    struct whorl_options options = stealing_options(2, &journal);
+    struct whorl_options options = stealing_options(2, &logbook);
     options.report_ns = 500 * WHORL_MILLISECOND;
     assert_int_equal(whorl_run(give_way_often, &live_ns, &options), 0);
-    assert_string_equal(journal.text, "");
+    assert_string_equal(logbook.text, "");
 }
 
 int main(void)
