@@ -24,6 +24,7 @@
 #include "whorl/api.h"
 #include "whorl/error.h"
 #include "whorl/time.h"
+#include "whorl/report.h"
 #include "whorl/runtime.h"
 #include "whorl/task.h"
 #include "whorl/future.h"

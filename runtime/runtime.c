@@ -7,7 +7,8 @@
  *   start   check options; topology; shared parts; loops; monitor; threads. Any failure undoes all.
  *   run     the main task is spawned; the caller awaits it as any plain thread would.
  *   end     ending := 1: no new tasks. All that live are cancelled, again and again those that
- *           slipped in, until as many have ended as were begun.
+ *           slipped in, until as many have ended as were begun. Then generators and pools are
+ *           closed: sched/atend.h.
  *   stop    stop := 1, all loops are woken and leave; threads are joined; foreign threads still
  *           inside a wake-up are waited for; memory goes back. Tasks that somebody still holds a
  *           reference to keep their slots, and the last reference frees them.
@@ -87,6 +88,9 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     runtime->pin = !options->no_pin;
     runtime->log = options->log != NULL ? options->log : log_to_stderr;
     runtime->log_arg = options->log_arg;
+    whorl__reporter_init(&runtime->reporter, options->exception_handler,
+                         options->exception_handler_arg);
+    whorl__at_ends_init(&runtime->at_ends);
     runtime->abandon = whorl__task_abandon;
     runtime->scopes_made = 1; /* 0 is no scope's serial */
 }
@@ -456,18 +460,15 @@ static void for_each_live(struct whorl__runtime *runtime, void (*visit)(struct w
 
 static void report_survivor(struct whorl_task *task)
 {
-    char name[WHORL_TASK_NAME_MAX + 1];
-    whorl__task_copy_name(task, name, sizeof name);
-    whorl__log(task->runtime, "whorl: task \"%s\" was cancelled and has not ended; still waiting",
-               name);
+    whorl__report(task->runtime,
+                  &(struct whorl_report){.message = "a task was cancelled at the end of the "
+                                                    "runtime and has not ended; still waiting",
+                                         .task = task});
 }
 
 /* Waits until every task has ended; cancels those that are there, and those that slip in. */
-static void end_all_tasks(struct whorl__runtime *runtime)
+static void end_tasks(struct whorl__runtime *runtime)
 {
-    whorl__store_release_u32(&runtime->ending, 1); /* pairs spawn_in */
-    whorl__fence_full();                           /* pairs E2 */
-    wait_for_guests(runtime);
     int64_t report_ns = whorl__os->now_ns() + SLOW_END_NS;
     for (;;) {
         const uint32_t seen = whorl__load_acquire_u32(&runtime->ended_word);
@@ -484,6 +485,19 @@ static void end_all_tasks(struct whorl__runtime *runtime)
     }
 }
 
+static void end_all(struct whorl__runtime *runtime)
+{
+    whorl__store_release_u32(&runtime->ending, 1); /* pairs spawn_in */
+    whorl__fence_full();                           /* pairs E2 */
+    wait_for_guests(runtime);
+    end_tasks(runtime);
+    for (unsigned i = 0; i < WHORL__AT_END_STAGES; i++) {
+        if (whorl__at_ends_run(runtime, (enum whorl__at_end_stage)i)) {
+            end_tasks(runtime); /* it may have woken one that slipped in */
+        }
+    }
+}
+
 static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg)
 {
     struct whorl_task *main_task;
@@ -492,7 +506,7 @@ static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg)
         return error;
     }
     error = whorl_await(main_task, NULL);
-    end_all_tasks(runtime);
+    end_all(runtime);
     whorl_task_unref(main_task);
     return error;
 }

@@ -5,6 +5,7 @@
 #define WHORL_RUNTIME_H
 
 #include "whorl/api.h"
+#include "whorl/report.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -45,7 +46,10 @@ struct whorl_options {
     void (*log)(void *log_arg, const char *line);
     void *log_arg;
     int dump_signal;      /* a signal that makes the process whorl_dump to stderr; 0: none */
-    uint64_t reserved[7]; /* 0 */
+    /* Gets what no call can tell its caller, see whorl/report.h. NULL: it goes to the log. */
+    whorl_exception_handler *exception_handler;
+    void *exception_handler_arg;
+    uint64_t reserved[5]; /* 0 */
 };
 
 /*

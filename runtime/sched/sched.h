@@ -10,11 +10,15 @@
  *   alarm.c    a wake-up was lost: found late, and counted
  *   rescue.c   a loop is stuck in one task: others serve its sockets, the culprit is named
  *   worker.c   a loop's thread: the turn
+ *   report.c   what no call can tell its caller: the exception handler
+ *   atend.c    what else there is to be done at the end
  */
 #ifndef WHORL_SCHED_SCHED_H
 #define WHORL_SCHED_SCHED_H
 
 #include "loop/loop.h"
+#include "sched/atend.h"
+#include "sched/report.h"
 #include "sys/fork.h"
 #include "sys/topology.h"
 
@@ -54,6 +58,8 @@ struct whorl__runtime {
     struct whorl__topology *topology;          /* C */
     void (*log)(void *log_arg, const char *line); /* C */
     void *log_arg;              /* C */
+    struct whorl__reporter reporter;
+    struct whorl__at_ends at_ends;
     uint32_t unpinned_told;     /* A: a loop that could not be pinned has been named */
     struct whorl__stacks *stacks;
     struct whorl__records records;

@@ -189,9 +189,27 @@ static int finish_word(struct whorl_task *task, int error)
     return error;
 }
 
+/* Nobody awaits a task that the end of the runtime has cancelled. */
+static WHORL_COLD void tell_of_leftover(struct whorl_task *task, int error)
+{
+    whorl__spin_lock(&task->lock);
+    const bool leftover = task->shutdown_asked;
+    whorl__spin_unlock(&task->lock);
+    if (leftover) {
+        whorl__report(task->runtime,
+                      &(struct whorl_report){.message = "a task that was cancelled at the end of "
+                                                        "the runtime has failed",
+                                             .error = error,
+                                             .task = task});
+    }
+}
+
 static void finish(struct whorl_task *task, int error)
 {
     error = finish_word(task, error);
+    if (WHORL_UNLIKELY(error != 0 && error != -ECANCELED)) {
+        tell_of_leftover(task, error);
+    }
     if (task->arg_free != NULL) {
         task->arg_free(task->arg);
     }

@@ -273,6 +273,16 @@ static void check_open_timeout(struct whorl_timeout *timeout)
 }
 
 /* Whoever asks from outside sees that there is no runtime here, nor a simulation. */
+static void check_reports(void)
+{
+    const struct whorl_report report = {.loop = -1};
+    whorl_exception_handler *handler = NULL;
+    REFUSED(whorl_exception_handler_set(NULL, NULL));
+    REFUSED(whorl_exception_handler_get(&handler, NULL));
+    REFUSED(whorl_exception_handler_call(&report));
+    EXPECT(whorl_exception_handler_default(&report), -EINVAL);
+}
+
 static void check_calls_about_runtimes(void)
 {
     struct whorl_stats stats;
@@ -330,6 +340,7 @@ static void check_all(void *arg)
         check_open_timeout(estate->open);
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
+    check_reports();
     check_calls_about_runtimes();
     check_calls_of_a_simulation();
     check_the_rest();
