@@ -1,0 +1,625 @@
+"""Plays programs of program_language.h on python3's own asyncio, with a clock of its own.
+
+What is asyncio's: the loop's pass (BaseEventLoop), futures, tasks, sleep, wait, shield.
+Debian's Python is older than the one that is the model (3.14). Where the two differ, or where asyncio
+leaves an order open, there is a small re-implementation here, each in the table REPLACED.
+"""
+import asyncio
+import asyncio.futures
+import asyncio.tasks
+import sys
+
+REPLACED = {
+    "clock": "time is played: the poll jumps to the next timer; one unit is a millisecond",
+    "Timer": "timers of equal time fire in the order in which they were made; asyncio leaves it open",
+    "Task.uncancel": "3.13: a request that was not delivered is withdrawn with the last uncancel",
+    "Timeout": "3.12: the baseline of requests; 3.11 expects none at all",
+    "wait_for": "3.12: in place, on a timeout block; 3.11 makes a task and waits for it",
+    "gather": "3.12: children that are done are counted before the gather is returned; cancelled, it "
+              "has the message of the cancel, where asyncio takes that of the child listed last",
+    "cancel message": "whoever awaits a cancelled task sees its message; asyncio shows it once",
+}
+
+ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE")
+
+
+class Failure(Exception):
+    """An error of the program, by its name."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+
+class Stuck(Exception):
+    """Nobody can go on: a mistake of this side, since the root always has a timer."""
+
+
+# ---- the loop ----
+
+
+class Timer(asyncio.TimerHandle):
+    """Ordered by time, then by when it was made."""
+
+    __slots__ = ("number",)
+    count = 0
+
+    def __init__(self, when, callback, args, loop, context=None):
+        super().__init__(when, callback, args, loop, context)
+        Timer.count += 1
+        self.number = Timer.count
+
+    def __lt__(self, other):
+        return (self._when, self.number) < (other._when, other.number)
+
+
+class Selector:
+    """Has no descriptors: a poll that would sleep moves the clock."""
+
+    def __init__(self):
+        self.now = 0
+
+    def select(self, timeout):
+        if timeout is None:
+            raise Stuck()
+        self.now += timeout
+        return []
+
+
+class Loop(asyncio.BaseEventLoop):
+    """The base loop with a played clock. Times are whole milliseconds."""
+
+    def __init__(self):
+        super().__init__()
+        self._selector = Selector()
+        self._clock_resolution = 0.5  # less than one unit: due is what is due now
+        self.set_task_factory(lambda loop, coro, **kw: Task(coro, loop=loop, **kw))
+
+    def time(self):
+        return self._selector.now
+
+    def create_future(self):
+        return Future(loop=self)
+
+    def call_at(self, when, callback, *args, context=None):
+        timer = Timer(when, callback, args, self, context)
+        import heapq
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        return timer
+
+    def _process_events(self, events):
+        pass
+
+    def _write_to_self(self):
+        pass
+
+
+class Future(asyncio.futures._PyFuture):
+    """A future whose cancel message is there for everyone who awaits it."""
+
+    def _make_cancelled_error(self):
+        return cancelled_error(self)
+
+
+class Task(asyncio.tasks._PyTask):
+    """Python's own task, with what came after 3.11."""
+
+    def _make_cancelled_error(self):
+        return cancelled_error(self)
+
+    def uncancel(self):
+        left = super().uncancel()
+        if left == 0:
+            self._must_cancel = False
+        return left
+
+
+def cancelled_error(future):
+    """The error as it was, if there was one, else one with the message of the cancel."""
+    first = future._cancelled_exc
+    if first is not None:
+        message = first.args
+    else:
+        message = () if future._cancel_message is None else (future._cancel_message,)
+    return asyncio.CancelledError(*message)
+
+
+# ---- what came after 3.11 ----
+
+
+class Timeout:
+    """A deadline over a block."""
+
+    def __init__(self, when):
+        self.when = when
+        self.timer = None
+        self.state = "created"
+
+    def reschedule(self, when):
+        if self.state != "open":
+            raise RuntimeError("not open")
+        self.when = when
+        self.disarm()
+        if when is None:
+            return
+        loop = asyncio.get_running_loop()
+        if when <= loop.time():
+            self.timer = loop.call_soon(self.expire)
+        else:
+            self.timer = loop.call_at(when, self.expire)
+
+    def disarm(self):
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def expire(self):
+        self.state = "expiring"
+        self.timer = None
+        self.task.cancel()
+
+    def expired(self):
+        return self.state in ("expiring", "expired")
+
+    async def __aenter__(self):
+        self.task = asyncio.current_task()
+        self.baseline = self.task.cancelling()
+        self.state = "open"
+        self.reschedule(self.when)
+        return self
+
+    async def __aexit__(self, kind, error, trace):
+        self.disarm()
+        if self.state != "expiring":
+            self.state = "left"
+            return
+        self.state = "expired"
+        alone = self.task.uncancel() <= self.baseline
+        if alone and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError from error
+
+
+async def release_when_cancelled(future):
+    """Cancels a future and waits for its end, without being cancelled in its place."""
+    ended = asyncio.get_running_loop().create_future()
+
+    def release(_):
+        if not ended.done():
+            ended.set_result(None)
+
+    future.add_done_callback(release)
+    try:
+        future.cancel()
+        await ended
+    finally:
+        future.remove_done_callback(release)
+
+
+async def wait_for(future, timeout):
+    """In the caller's task."""
+    if timeout is not None and timeout <= 0:
+        if future.done():
+            return future.result()
+        await release_when_cancelled(future)
+        try:
+            return future.result()
+        except asyncio.CancelledError as error:
+            raise TimeoutError from error
+    when = None if timeout is None else asyncio.get_running_loop().time() + timeout
+    async with Timeout(when):
+        return await future
+
+
+class Gathering(asyncio.futures._PyFuture):
+    """The future of a gather: a cancel is for the children, and then decides how it ends."""
+
+    def __init__(self, children, loop):
+        super().__init__(loop=loop)
+        self.children = children
+        self.asked = None  # the cancel, once a child took it
+
+    def cancel(self, msg=None):
+        if self.done():
+            return False
+        took = any([child.cancel(msg=msg) for child in self.children])
+        if took:
+            self.asked = asyncio.CancelledError(*(() if msg is None else (msg,)))
+        return took
+
+
+def gather(children, return_exceptions):
+    loop = asyncio.get_running_loop()
+    distinct = list(dict.fromkeys(children))
+    outer = Gathering(children, loop)
+    left = len(distinct)
+
+    def report(child):
+        nonlocal left
+        left -= 1
+        failure = failure_of(child)
+        if outer.done():
+            return
+        if failure is not None and not return_exceptions:
+            outer.set_exception(failure)
+        elif left == 0 and outer.asked is not None:
+            outer.set_exception(outer.asked)
+        elif left == 0:
+            outer.set_result([failure_of(c) or c.result() for c in children])
+
+    for child in distinct:
+        if not child.done():
+            child.add_done_callback(report)
+    for child in distinct:
+        if child.done():
+            report(child)
+    if not distinct:
+        outer.set_result([])
+    return outer
+
+
+def failure_of(future):
+    """Its error, a cancel too; None for a success."""
+    if future.cancelled():
+        return cancelled_error(future)
+    return future.exception()
+
+
+# ---- the program ----
+
+
+def read(text):
+    """The declarations of one program: name -> (kind, steps)."""
+    things = {}
+    body = None
+    stack = []
+    for line in text.splitlines():
+        words = line.split()
+        if not words:
+            continue
+        if words[0] == "program":
+            continue
+        if words[0] in ("task", "future", "callback"):
+            body = []
+            things[words[1]] = (words[0], body)
+            stack = []
+        elif words[0] == "end":
+            body = stack.pop()
+        elif words[0] == "cleanup":
+            stack_step = stack[-1][-1]
+            body = stack_step[3]
+        else:
+            step = (words[0], words[1:], [], [], line.strip())
+            body.append(step)
+            if words[0] in BLOCKS:
+                stack.append(body)
+                body = step[2]
+    return things
+
+
+BLOCKS = ("timeout", "timeout_at", "try", "try_error", "ensure", "group")
+
+
+def number(word):
+    return None if word == "never" else int(word)
+
+
+class Actor:
+    """A task or callback of the program."""
+
+    def __init__(self, world, name):
+        self.world = world
+        self.name = name
+        self.value = 0
+
+    def say(self, what, outcome=""):
+        line = f"{self.world.loop.time()} {self.name}: {what}"
+        self.world.trace.append(f"{line} {outcome}" if outcome else line)
+
+    async def perform(self, steps):
+        """True: a return was met."""
+        for step in steps:
+            if await getattr(self, "step_" + step[0])(step, *step[1]):
+                return True
+        return False
+
+    async def body(self, steps):
+        self.say("begins")
+        try:
+            await self.perform(steps)
+        except BaseException as error:
+            self.say("ends", text_of_error(error))
+            raise
+        self.say("ends", f"= {self.value}")
+        return self.value
+
+    # -- waiting --
+
+    async def tell(self, step, waiting, has_value=True):
+        try:
+            value = await waiting
+        except Exception as error:
+            self.say(step[4], text_of_error(error))
+            raise
+        except asyncio.CancelledError as error:
+            self.say(step[4], text_of_error(error))
+            raise
+        self.say(step[4], "= " + text_of_value(value) if has_value else "done")
+
+    async def step_yield(self, step):
+        await self.tell(step, asyncio.sleep(0), False)
+
+    async def step_sleep(self, step, ms):
+        await self.tell(step, asyncio.sleep(int(ms)), False)
+
+    async def step_await(self, step, name):
+        future = self.world.find(name)
+        if future is None:
+            return self.say(step[4], "absent")
+        await self.tell(step, plain(future))
+
+    async def step_wait_for(self, step, name, ms):
+        future = self.world.find(name)
+        if future is None:
+            return self.say(step[4], "absent")
+        await self.tell(step, wait_for(future, number(ms)))
+
+    # -- tasks and futures --
+
+    async def step_spawn(self, step, name):
+        self.say(step[4], "" if self.world.spawn(name) else "again")
+
+    def make(self, step, name, future):
+        if name in self.world.futures or self.world.kind(name) == "task":
+            self.say(step[4], "again")
+        else:
+            self.world.futures[name] = future
+            self.say(step[4])
+
+    async def step_gather(self, step, name, *names):
+        self.make(step, name, gather(self.world.find_all(names), False))
+
+    async def step_gather_all(self, step, name, *names):
+        self.make(step, name, gather(self.world.find_all(names), True))
+
+    async def step_cancel(self, step, name, message=None):
+        future = self.world.find(name)
+        if future is None:
+            return self.say(step[4], "absent")
+        self.say(step[4], "= asked" if future.cancel(message) else "= not asked")
+
+    async def step_uncancel(self, step, name):
+        task = self.world.tasks.get(name)
+        self.say(step[4], "absent" if task is None else f"= {task.uncancel()}")
+
+    async def step_cancelling(self, step, name):
+        task = self.world.tasks.get(name)
+        self.say(step[4], "absent" if task is None else f"= {task.cancelling()}")
+
+    def complete(self, step, name, do):
+        if self.world.kind(name) != "future":
+            return self.say(step[4], "absent")
+        try:
+            do(self.world.futures[name])
+        except asyncio.InvalidStateError:
+            return self.say(step[4], "already")
+        self.say(step[4])
+
+    async def step_set(self, step, name, value):
+        self.complete(step, name, lambda future: future.set_result(int(value)))
+
+    async def step_fail(self, step, name, error):
+        self.complete(step, name, lambda future: future.set_exception(error_of(error)))
+
+    async def step_state(self, step, name):
+        future = self.world.find(name)
+        self.say(step[4], "absent" if future is None else text_of_state(future))
+
+    async def step_raise(self, step, name):
+        self.say(step[4])
+        raise error_of(name)
+
+    async def step_return(self, step, value):
+        self.value = int(value)
+        return True
+
+    # -- blocks --
+
+    async def in_block(self, step, block, opened):
+        result = False
+        try:
+            async with block:
+                opened[step[1][0]] = block
+                self.say(step[4])
+                try:
+                    result = await self.perform(step[2])
+                finally:
+                    opened.pop(step[1][0], None)
+        except BaseException as error:
+            self.say("end of " + step[4], text_of_error(error))
+            raise
+        self.say("end of " + step[4], "left")
+        return result
+
+    async def step_timeout(self, step, _, ms):
+        when = None if ms == "never" else self.world.loop.time() + int(ms)
+        return await self.in_block(step, Timeout(when), self.world.timeouts)
+
+    async def step_timeout_at(self, step, _, ms):
+        return await self.in_block(step, Timeout(number(ms)), self.world.timeouts)
+
+    async def step_reschedule(self, step, name, ms):
+        block = self.world.timeouts.get(name)
+        if block is None:
+            return self.say(step[4], "absent")
+        try:
+            block.reschedule(None if ms == "never" else self.world.loop.time() + int(ms))
+        except RuntimeError:
+            return self.say(step[4], "refused")
+        self.say(step[4])
+
+    async def step_expired(self, step, name):
+        block = self.world.timeouts.get(name)
+        self.say(step[4], "absent" if block is None else "= yes" if block.expired() else "= no")
+
+    async def step_try(self, step):
+        try:
+            return await self.perform(step[2])
+        except (Exception, asyncio.CancelledError) as error:
+            self.say("caught", text_of_error(error))
+
+    async def step_try_error(self, step):
+        try:
+            return await self.perform(step[2])
+        except Exception as error:
+            self.say("caught", text_of_error(error))
+
+    async def step_ensure(self, step):
+        result = False
+        try:
+            result = await self.perform(step[2])
+        finally:
+            value = self.value
+            await self.perform(step[3])
+            self.value = value
+        return result
+
+
+async def plain(future):
+    """An await of the future itself, of no coroutine around it: costs no pass."""
+    return await future
+
+
+def error_of(name):
+    return asyncio.CancelledError() if name == "ECANCELED" else Failure(name)
+
+
+def text_of_error(error):
+    if isinstance(error, asyncio.CancelledError):
+        return " ".join(("! cancelled",) + error.args)
+    return "! " + name_of_error(error)
+
+
+def name_of_error(error):
+    if isinstance(error, asyncio.CancelledError):
+        return "ECANCELED"
+    if isinstance(error, TimeoutError):
+        return "ETIMEDOUT"
+    if isinstance(error, Failure):
+        return error.name
+    if isinstance(error, RuntimeError) and "await on itself" in str(error):
+        return "EDEADLK"
+    raise error
+
+
+def text_of_value(value):
+    if isinstance(value, BaseException):
+        return name_of_error(value)
+    if not isinstance(value, list):
+        return str(value)
+    return "[" + " ".join(map(text_of_value, value)) + "]"
+
+
+def text_of_state(future):
+    if not future.done():
+        return "= pending"
+    if future.cancelled():
+        return "! cancelled, cancelled"
+    error = future.exception()
+    return "= " + text_of_value(future.result()) if error is None else bare(error)
+
+
+def bare(error):
+    """An error as it stands in a future, without a message."""
+    return "! cancelled" if isinstance(error, asyncio.CancelledError) else text_of_error(error)
+
+
+class World:
+    """All that one program has made."""
+
+    def __init__(self, loop, things):
+        self.loop = loop
+        self.things = things
+        self.trace = []
+        self.tasks = {}
+        self.futures = {}
+        self.timeouts = {}
+
+    def kind(self, name):
+        return self.things.get(name, (None,))[0]
+
+    def find(self, name):
+        return self.tasks.get(name) or self.futures.get(name)
+
+    def find_all(self, names):
+        return [f for f in map(self.find, names) if f is not None]
+
+    def spawn(self, name):
+        if self.kind(name) != "task" or name in self.tasks:
+            return False
+        actor = Actor(self, name)
+        self.tasks[name] = self.loop.create_task(actor.body(self.things[name][1]))
+        return True
+
+    async def root(self):
+        for name, (kind, _) in self.things.items():
+            if kind == "future":
+                self.futures[name] = self.loop.create_future()
+        self.spawn("main")
+        until = 1000
+        while True:
+            await asyncio.sleep(until - self.loop.time())
+            if self.tasks["main"].done():
+                break
+            self.tasks["main"].cancel("late")
+            until += 1000
+        for _ in range(100):
+            # A list: everyone is asked, in the order of declaration.
+            if not any([self.tasks[n].cancel("end") for n in self.things if n in self.tasks]):
+                break
+            await asyncio.sleep(10)
+        for name in self.things:
+            if name in self.tasks:
+                self.say_end(name, self.tasks[name])
+
+    def say_end(self, name, task):
+        if not task.done():
+            outcome = "it has not ended"
+        elif task.cancelled():
+            outcome = "! cancelled, cancelled"
+        else:
+            error = task.exception()
+            outcome = (f"= {task.result()}" if error is None else bare(error)) + ", done"
+        Actor(self, name).say("after all", f"{outcome}, {task.cancelling()} requests")
+
+
+def play(text):
+    """The trace of one program, as a list of lines."""
+    loop = Loop()
+    loop.set_exception_handler(lambda loop, context: None)
+    world = World(loop, read(text))
+    try:
+        loop.run_until_complete(world.root())
+    finally:
+        loop.close()
+    return world.trace
+
+
+def split(text):
+    """The programs of a text that holds several."""
+    programs = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith("program "):
+            programs.append("")
+        programs[-1] += line
+    return programs
+
+
+def main():
+    for text in split(sys.stdin.read()):
+        print(text.splitlines()[0])
+        print("\n".join(play(text)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Plays programs on asyncio and on whorl and compares the traces, line by line.
+
+    compare.py WHORL_SIDE [--seed N] [--count N] [--show] [--file PROGRAMS]
+
+WHORL_SIDE is the program made of tests/differential/test_player.c. A difference is shrunk: whatever
+can be taken out of the program while the traces still differ is taken out, and what is left is
+printed with both traces. Exit 1: there was one.
+"""
+import argparse
+import collections
+import difflib
+import subprocess
+import sys
+
+import asyncio_side
+import generate
+
+BATCH = 1000
+BATCH_S = 300
+ONE_S = 10
+SHRINK_MAX = 2000
+
+
+def play_whorl(side, text, seconds):
+    """Traces by program; one that ended the process has what it had said."""
+    try:
+        done = subprocess.run([side, "--strict"], input=text, capture_output=True, text=True,
+                              timeout=seconds, check=False)
+        out, ended = done.stdout, done.returncode
+        why = done.stderr
+    except subprocess.TimeoutExpired as late:
+        out, ended, why = (late.stdout or b"").decode(), "too late", ""
+    traces = [part.splitlines()[1:] for part in asyncio_side.split(out)]
+    if ended != 0:
+        traces = traces or [[]]
+        traces[-1] = traces[-1] + [f"the process ended: {ended}"] + why.splitlines()[-3:]
+    return traces
+
+
+def play_whorl_all(side, texts, seconds=BATCH_S):
+    """As many traces as texts: after one that ended the process the rest is played again."""
+    traces = []
+    while len(traces) < len(texts):
+        got = play_whorl(side, "".join(texts[len(traces):]), seconds)
+        traces += got
+        if not got:
+            break
+    return traces + [["nothing was played"]] * (len(texts) - len(traces))
+
+
+def play_asyncio_all(texts):
+    out = subprocess.run([sys.executable, asyncio_side.__file__], input="".join(texts),
+                         capture_output=True, text=True, timeout=BATCH_S, check=True).stdout
+    return [part.splitlines()[1:] for part in asyncio_side.split(out)]
+
+
+# ---- shrinking ----
+
+
+def spots(program):
+    """Every place where something can be taken out: (list, index)."""
+    found = [(program.bodies, i) for i in range(len(program.bodies) - 1, 0, -1)]
+    found += [(program.futures, i) for i in range(len(program.futures))]
+    todo = [nodes for _, _, nodes in program.bodies]
+    while todo:
+        nodes = todo.pop(0)
+        for i, node in enumerate(nodes):
+            found.append((nodes, i))
+            todo += [inner for inner in (node.body, node.cleanup) if inner is not None]
+    return found
+
+
+def smaller(program):
+    """Changes that make it smaller, each as what undoes it. The caller undoes one it dislikes."""
+    for nodes, i in spots(program):
+        if i >= len(nodes):
+            continue
+        kept = nodes[i]
+        del nodes[i]
+        yield lambda nodes=nodes, i=i, kept=kept: nodes.insert(i, kept)
+        inner = getattr(kept, "body", None)
+        if inner is not None and i < len(nodes) + 1:
+            nodes[i:i + 1 if i < len(nodes) and nodes[i] is kept else i] = inner
+            if kept in nodes:
+                nodes.remove(kept)
+            yield lambda nodes=nodes, i=i, kept=kept, inner=inner: restore(nodes, i, kept, inner)
+
+
+def restore(nodes, i, kept, inner):
+    nodes[i:i + len(inner)] = [kept]
+
+
+def shrink(program, differs):
+    """Greedy: as long as anything can go."""
+    tries = 0
+    again = True
+    while again and tries < SHRINK_MAX:
+        again = False
+        for undo in smaller(program):
+            tries += 1
+            if tries >= SHRINK_MAX:
+                undo()
+                break
+            if differs(program.text()):
+                again = True
+                break
+            undo()
+    return program
+
+
+# ---- one difference ----
+
+
+def both(side, text):
+    return asyncio_side.play(text), play_whorl_all(side, [text], ONE_S)[0]
+
+
+def report(side, number, without):
+    def differs(text):
+        ours, theirs = both(side, text)
+        return ours != theirs
+    program = generate.program(number, without)
+    if not differs(program.text()):
+        print(f"program {number} differs only among others")
+        return
+    program = shrink(program, differs)
+    show(side, program.text())
+
+
+def show(side, text):
+    asyncio_trace, whorl_trace = both(side, text)
+    print(text, end="")
+    for line in difflib.unified_diff(asyncio_trace, whorl_trace, "asyncio", "whorl", "", "", 99, ""):
+        print("    " + line)
+    if asyncio_trace == whorl_trace:
+        print("\n".join("    " + line for line in asyncio_trace))
+    print()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("side")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--without", default="", help="constructs left out, with commas")
+    parser.add_argument("--show", action="store_true", help="print programs and traces")
+    parser.add_argument("--file", help="programs from here")
+    parser.add_argument("--reports", type=int, default=3, help="differences that are shrunk")
+    options = parser.parse_args()
+    without = tuple(options.without.split(","))
+    if options.file:
+        with open(options.file, encoding="utf-8") as file:
+            for text in asyncio_side.split(file.read()):
+                show(options.side, text)
+        return 0
+    if options.show:
+        for number in range(options.seed, options.seed + options.count):
+            show(options.side, generate.program(number, without).text())
+        return 0
+    return compare(options, without)
+
+
+def compare(options, without):
+    different = []
+    lines = 0
+    end = options.seed + options.count
+    for first in range(options.seed, end, BATCH):
+        numbers = range(first, min(first + BATCH, end))
+        texts = [generate.program(number, without).text() for number in numbers]
+        ours = play_asyncio_all(texts)
+        theirs = play_whorl_all(options.side, texts)
+        lines += sum(map(len, ours))
+        different += [n for n, a, w in zip(numbers, ours, theirs) if a != w]
+    print(f"differential: {options.count} programs, {lines} lines, {len(different)} different")
+    for number in different[:options.reports]:
+        report(options.side, number, without)
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

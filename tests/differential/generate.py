@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Draws random programs of program_language.h.
+
+    generate.py --seed N --count N      programs N, N + 1, ... on standard output
+
+A program is a function of its number. What a task waits for are futures, and tasks that come behind
+it in the alphabet: so no two of them wait for each other.
+"""
+import argparse
+import random
+
+MESSAGES = ("why", "stop", "late", None, None)
+ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE", "ECANCELED")
+
+# Constructs that are not drawn yet, each with what is lacking. To become empty. "zero" is a deadline
+# that has passed when it is set.
+OFF = {
+    "zero": "the expiry is queued in asyncio, immediate in whorl",
+    "cancel": "a cancel that is pending when a wait begins costs a pass in asyncio, none in whorl",
+    "uncancel": "asyncio does not withdraw what has reached the future that is awaited",
+    "gather": "children report one pass later in asyncio",
+    "gather_all": "as gather",
+}
+
+# How often each is drawn. What waits, what asks and completes, what encloses.
+WEIGHTS = {
+    "yield": 8, "sleep": 8, "await": 12, "wait_for": 6,
+    "spawn": 6, "gather": 5, "gather_all": 4,
+    "cancel": 8, "uncancel": 2, "cancelling": 1, "set": 6, "fail": 3, "state": 2,
+    "raise": 2, "return": 2, "reschedule": 2, "expired": 1,
+    "timeout": 6, "timeout_at": 2, "try": 6, "try_error": 3, "ensure": 3,
+}
+
+
+class Node:
+    """A step, and the steps inside it."""
+
+    def __init__(self, line, body=None, cleanup=None):
+        self.line = line
+        self.body = body
+        self.cleanup = cleanup
+
+    def lines(self, depth):
+        yield "  " * depth + self.line
+        if self.body is not None:
+            for node in self.body:
+                yield from node.lines(depth + 1)
+            if self.cleanup is not None:
+                yield "  " * depth + "cleanup"
+                for node in self.cleanup:
+                    yield from node.lines(depth + 1)
+            yield "  " * depth + "end"
+
+
+class Program:
+    """Futures, and the bodies of tasks and callbacks: (kind, name, nodes)."""
+
+    def __init__(self, number, futures, bodies):
+        self.number = number
+        self.futures = futures
+        self.bodies = bodies
+
+    def text(self):
+        lines = [f"program {self.number}"] + [f"future {f}" for f in self.futures]
+        for kind, name, nodes in self.bodies:
+            lines.append(f"{kind} {name}")
+            for node in nodes:
+                lines.extend(node.lines(1))
+        return "\n".join(lines) + "\n"
+
+
+class Generator:
+    """One program."""
+
+    def __init__(self, number, without=()):
+        self.random = random.Random(number)
+        self.zero = "zero" not in OFF and "zero" not in without
+        self.number = number
+        self.weights = {k: w for k, w in WEIGHTS.items() if k not in OFF and k not in without}
+        if not self.zero:
+            self.weights.pop("timeout_at")
+        self.tasks = ["main", *"abcde"[:self.random.randint(1, 4)]]
+        self.futures = [f"f{i}" for i in range(self.random.randint(0, 2))]
+        self.named = {}  # gathers: name -> the first task among what it awaits
+        self.made = 0
+        self.blocks = []  # timeouts
+
+    def program(self):
+        bodies = [("task", "main", self.main())]
+        for level, name in enumerate(self.tasks):
+            if level > 0:
+                bodies.append(("task", name, self.body(level, self.random.randint(1, 5), 0)))
+        return Program(self.number, self.futures, bodies)
+
+    def main(self):
+        spawns = [Node(f"spawn {t}") for t in self.tasks[1:] if self.random.random() < 0.8]
+        return spawns + self.body(0, self.random.randint(2, 7), 0)
+
+    def body(self, level, count, depth):
+        nodes = []
+        for _ in range(count):
+            nodes.append(self.step(level, depth))
+            if nodes[-1].line.split()[0] in ("raise", "return"):
+                break
+        return nodes
+
+    def step(self, level, depth):
+        while True:
+            names = list(self.weights)
+            name = self.random.choices(names, [self.weights[n] for n in names])[0]
+            node = getattr(self, "draw_" + name)(level, depth)
+            if node is not None:
+                return node
+
+    # -- words --
+
+    def ms(self):
+        return self.random.choice((0, 1, 1, 2, 3, 3, 5, 5, 8, 12))
+
+    def deadline_ms(self):
+        return self.ms() if self.zero else self.random.choice((1, 1, 2, 3, 3, 5, 8, 12))
+
+    def name(self, letter):
+        self.made += 1
+        return f"{letter}{self.made}"
+
+    def awaitable(self, level):
+        """What a task of this level may wait for."""
+        names = self.tasks[level + 1:] + self.futures
+        names += [n for n, first in self.named.items() if first > level]
+        return self.random.choice(names) if names else None
+
+    def several(self, level):
+        names = [self.awaitable(level) for _ in range(self.random.randint(1, 4))]
+        return [n for n in names if n is not None]
+
+    def level_of(self, name):
+        if name in self.tasks:
+            return self.tasks.index(name)
+        return self.named.get(name, 99)
+
+    def anyone(self):
+        return self.random.choice(self.tasks + self.futures + list(self.named))
+
+    def one(self, word, name, *more):
+        return None if name is None else Node(" ".join((word, str(name), *map(str, more))))
+
+    # -- steps --
+
+    def draw_yield(self, level, depth):
+        return Node("yield")
+
+    def draw_sleep(self, level, depth):
+        return Node(f"sleep {self.ms()}")
+
+    def draw_await(self, level, depth):
+        return self.one("await", self.awaitable(level))
+
+    def draw_wait_for(self, level, depth):
+        return self.one("wait_for", self.awaitable(level), self.deadline_ms())
+
+    def draw_spawn(self, level, depth):
+        later = self.tasks[1:]
+        return self.one("spawn", self.random.choice(later) if later else None)
+
+    def many(self, word, level):
+        names = self.several(level)
+        if not names:
+            return None
+        name = self.name("g")
+        node = Node(" ".join((word, name, *names)))
+        self.named[name] = min(map(self.level_of, names))
+        return node
+
+    def draw_gather(self, level, depth):
+        return self.many("gather", level)
+
+    def draw_gather_all(self, level, depth):
+        return self.many("gather_all", level)
+
+    def draw_cancel(self, level, depth):
+        message = self.random.choice(MESSAGES)
+        return self.one("cancel", self.anyone(), *((message,) if message else ()))
+
+    def draw_uncancel(self, level, depth):
+        return self.one("uncancel", self.random.choice(self.tasks))
+
+    def draw_cancelling(self, level, depth):
+        return self.one("cancelling", self.random.choice(self.tasks))
+
+    def draw_set(self, level, depth):
+        if not self.futures:
+            return None
+        return self.one("set", self.random.choice(self.futures), self.random.randint(1, 9))
+
+    def draw_fail(self, level, depth):
+        if not self.futures:
+            return None
+        return self.one("fail", self.random.choice(self.futures), self.random.choice(ERRORS))
+
+    def draw_state(self, level, depth):
+        return self.one("state", self.anyone())
+
+    def draw_raise(self, level, depth):
+        return Node("raise " + self.random.choice(ERRORS))
+
+    def draw_return(self, level, depth):
+        return Node(f"return {self.random.randint(1, 9)}")
+
+    def draw_reschedule(self, level, depth):
+        if not self.blocks:
+            return None
+        ms = self.random.choice((self.deadline_ms(), self.deadline_ms(), -1, "never"))
+        ms = 1 if ms == -1 and not self.zero else ms
+        return self.one("reschedule", self.random.choice(self.blocks), ms)
+
+    def draw_expired(self, level, depth):
+        return self.one("expired", self.random.choice(self.blocks) if self.blocks else None)
+
+    # -- blocks --
+
+    def inside(self, level, depth):
+        return self.body(level, self.random.randint(1, 3), depth + 1)
+
+    def block(self, head, level, depth):
+        return None if depth >= 3 else Node(head, self.inside(level, depth))
+
+    def deadline(self, word, level, depth):
+        if depth >= 3:
+            return None
+        name = self.name("t")
+        self.blocks.append(name)
+        ms = "never" if self.random.random() < 0.1 else self.deadline_ms()
+        return self.block(f"{word} {name} {ms}", level, depth)
+
+    def draw_timeout(self, level, depth):
+        return self.deadline("timeout", level, depth)
+
+    def draw_timeout_at(self, level, depth):
+        return self.deadline("timeout_at", level, depth)
+
+    def draw_try(self, level, depth):
+        return self.block("try", level, depth)
+
+    def draw_try_error(self, level, depth):
+        return self.block("try_error", level, depth)
+
+    def draw_ensure(self, level, depth):
+        if depth >= 3:
+            return None
+        return Node("ensure", self.inside(level, depth), self.inside(level, depth))
+
+
+def program(number, without=()):
+    return Generator(number, without).program()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--without", default="", help="constructs left out, with commas")
+    options = parser.parse_args()
+    for number in range(options.seed, options.seed + options.count):
+        print(program(number, options.without.split(",")).text(), end="")
+
+
+if __name__ == "__main__":
+    main()

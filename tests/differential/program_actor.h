@@ -1,0 +1,55 @@
+/*
+ * program_actor.h - who plays: the state of a task or callback of the program, and its trace.
+ */
+#ifndef WHORL_TESTS_DIFFERENTIAL_ACTOR_H
+#define WHORL_TESTS_DIFFERENTIAL_ACTOR_H
+
+#include "differential/program_language.h"
+
+struct actor {
+    struct object *object; /* the task or callback */
+    const char *message;   /* of the cancel that it saw last */
+    int64_t value;         /* of its return */
+    unsigned blocks;       /* timeouts and groups that it is in */
+};
+
+/* Performs them one after the other, until one raises or returns: 0, RETURNED or -errno. */
+int actor_perform(struct actor *actor, const struct step *steps);
+
+/* What came of a step, as a line; in loops mode nothing is written. */
+void actor_say(const struct actor *actor, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same of something that was awaited; returns error. An error's message is noted. */
+int actor_tell(struct actor *actor, const struct step *step, int error, const struct object *of,
+               void *value);
+
+/* "! ENOENT", "! cancelled why". */
+void actor_error_text(const struct actor *actor, int error, char *ret_text, size_t text_max);
+
+/* As actor_error_text, or "= value". */
+void actor_outcome_text(int error, const char *message, const struct object *of, void *value,
+                        char *ret_text, size_t text_max);
+
+/* What must not be: printed, and the program has failed. */
+void actor_violation(const struct actor *actor, const char *what);
+
+/* Whether requests may be taken back: in loops mode they may not, so that a cancel without any
+ * request is known to be late. */
+bool actor_may_uncancel(void);
+
+/* The future that a name stands for now, with a reference; NULL: there is none. */
+struct whorl_future *object_take(struct object *object);
+
+/* Spawns a task of the program; false: it was before, or is no task. */
+bool object_spawn(struct object *object);
+
+/* Under the lock of the world, for what several loops touch. */
+void world_lock(void);
+void world_unlock(void);
+
+/* As a deadline: `ms` from the program's start, or from now. */
+int64_t world_deadline(int64_t ms);
+int64_t world_duration(int64_t ms);
+
+#endif
