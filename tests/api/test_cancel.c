@@ -90,7 +90,46 @@ static void test_canc_2_cancel_only_requests(void **state)
     assert_true(told.cancelled);
 }
 
+/* Its clean-up waits until somebody allows it to end. */
+static int clean_up_until_allowed(void *arg)
+{
+    struct sitter *const sitter = arg;
+    must(whorl_future_set_result(sitter->begun, NULL));
+    sitter->got = wait_for_ever();
+    must(whorl_future_await(sitter->gate, &sitter->value));
+    return sitter->got;
+}
+
+static int cancel_and_allow(void *arg)
+{
+    struct told *const told = arg;
+    told->sitter.gate = new_future();
+    struct whorl_task *const task = start(clean_up_until_allowed, &told->sitter);
+    must(whorl_future_await(told->sitter.begun, NULL));
+    told->accepted = whorl_cancel(task, NULL);
+    settle();
+    told->cancelled_at_once = whorl_task_cancelled(task) || whorl_task_done(task);
+    must(whorl_future_set_result(told->sitter.gate, told));
+    look_at_end(told, task);
+    whorl_future_unref(told->sitter.gate);
+    return 0;
+}
+
+static void test_canc_2_and_26_not_cancelled_before_its_cleanup_has_ended(void **state)
+{
+    /* However long that waits, and on whatever loop; it is not disturbed by the same request. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct told told = tell(loops, cancel_and_allow, PASS_ON);
+        assert_true(told.accepted);
+        assert_false(told.cancelled_at_once);
+        assert_non_null(told.sitter.value);
+        assert_true(told.cancelled);
+    }
+}
+
 struct unborn {
+    bool here; /* it cannot begin before its maker waits */
     int runs;
     int frees;
     int error;
@@ -111,8 +150,10 @@ static void count_free(void *arg)
 static int cancel_unborn(void *arg)
 {
     struct unborn *const unborn = arg;
+    struct whorl_attr attr = {.arg_free = count_free};
     struct whorl_task *task;
-    must(whorl_spawn(count_run, unborn, &(struct whorl_attr){.arg_free = count_free}, &task));
+    attr.pin = unborn->here ? WHORL_PIN(whorl_loop_current()) : 0;
+    must(whorl_spawn(count_run, unborn, &attr, &task));
     (void)whorl_cancel(task, NULL);
     unborn->error = whorl_await(task, NULL);
     unborn->cancelled = whorl_task_cancelled(task);
@@ -124,12 +165,14 @@ static void test_canc_3_before_the_first_step_the_body_never_runs(void **state)
 {
     /* Yet what it was given is cleaned up. */
     (void)state;
-    struct unborn unborn = {.error = UNSET};
-    assert_int_equal(play(1, cancel_unborn, &unborn), 0);
-    assert_int_equal(unborn.runs, 0);
-    assert_int_equal(unborn.frees, 1);
-    assert_int_equal(unborn.error, -ECANCELED);
-    assert_true(unborn.cancelled);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct unborn unborn = {.here = true, .error = UNSET};
+        assert_int_equal(play(loops, cancel_unborn, &unborn), 0);
+        assert_int_equal(unborn.runs, 0);
+        assert_int_equal(unborn.frees, 1);
+        assert_int_equal(unborn.error, -ECANCELED);
+        assert_true(unborn.cancelled);
+    }
 }
 
 static int cancel_many_unborn(void *arg)
@@ -203,9 +246,7 @@ static int cancel_outer(void *arg)
     pair->inner = start(sit, &pair->told.sitter);
     struct whorl_task *const outer = start(await_inner, pair);
     must(whorl_future_await(pair->told.sitter.begun, NULL));
-    for (int i = 0; i < 8; i++) {
-        must(whorl_yield()); /* the outer has begun, or begins with its request */
-    }
+    settle(); /* the outer awaits the inner */
     pair->told.accepted = whorl_cancel(outer, "outer");
     look_at_end(&pair->told, outer);
     pair->inner_cancelling = whorl_task_cancelling(pair->inner);
@@ -227,36 +268,42 @@ static void test_canc_5_cancelling_the_outer_cancels_the_inner_task(void **state
 {
     /* The inner gets the request and the message; the outer ends after it. */
     (void)state;
-    const struct pair pair = play_pair(1, cancel_outer, PASS_ON);
-    assert_true(pair.told.accepted);
-    assert_int_equal(pair.told.sitter.got, -ECANCELED);
-    assert_string_equal(pair.told.sitter.message, "outer");
-    assert_int_equal(pair.inner_cancelling, 1);
-    assert_int_equal(pair.got, -ECANCELED);
-    assert_true(pair.told.cancelled);
-    assert_string_equal(pair.told.message, "outer");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct pair pair = play_pair(loops, cancel_outer, PASS_ON);
+        assert_true(pair.told.accepted);
+        assert_int_equal(pair.told.sitter.got, -ECANCELED);
+        assert_string_equal(pair.told.sitter.message, "outer");
+        assert_int_equal(pair.inner_cancelling, 1);
+        assert_int_equal(pair.got, -ECANCELED);
+        assert_true(pair.told.cancelled);
+        assert_string_equal(pair.told.message, "outer");
+    }
 }
 
 static void test_canc_6_inner_that_refuses_saves_the_outer(void **state)
 {
     /* The outer gets the value although its cancel was accepted, and the count keeps it. */
     (void)state;
-    const struct pair pair = play_pair(1, cancel_outer, 0);
-    assert_true(pair.told.accepted);
-    assert_int_equal(pair.got, 0);
-    assert_non_null(pair.value);
-    assert_int_equal(pair.told.error, 0);
-    assert_false(pair.told.cancelled);
-    assert_int_equal(pair.told.cancelling_at_end, 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct pair pair = play_pair(loops, cancel_outer, 0);
+        assert_true(pair.told.accepted);
+        assert_int_equal(pair.got, 0);
+        assert_non_null(pair.value);
+        assert_int_equal(pair.told.error, 0);
+        assert_false(pair.told.cancelled);
+        assert_int_equal(pair.told.cancelling_at_end, 1);
+    }
 }
 
 static void test_canc_17_inner_that_answers_with_an_error_fails_the_outer_so(void **state)
 {
     /* The cancel became -EPIPE on its way back. */
     (void)state;
-    const struct pair pair = play_pair(1, cancel_outer, -EPIPE);
-    assert_int_equal(pair.got, -EPIPE);
-    assert_false(pair.told.cancelled);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct pair pair = play_pair(loops, cancel_outer, -EPIPE);
+        assert_int_equal(pair.got, -EPIPE);
+        assert_false(pair.told.cancelled);
+    }
 }
 
 /* Takes two cancels to end. */
@@ -290,17 +337,20 @@ static void test_canc_7_second_cancel_goes_down_to_the_inner_again(void **state)
 {
     /* While it is still unwinding from the first. */
     (void)state;
-    const struct pair pair = play_pair(1, cancel_outer_twice, 0);
-    assert_true(pair.told.accepted_again);
-    assert_true(pair.told.sitter.ran);
-    assert_int_equal(pair.told.sitter.got, -ECANCELED);
-    assert_int_equal(pair.inner_cancelling, 2);
-    assert_int_equal(pair.told.cancelling_at_end, 2);
-    assert_true(pair.told.cancelled);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct pair pair = play_pair(loops, cancel_outer_twice, 0);
+        assert_true(pair.told.accepted_again);
+        assert_true(pair.told.sitter.ran);
+        assert_int_equal(pair.told.sitter.got, -ECANCELED);
+        assert_int_equal(pair.inner_cancelling, 2);
+        assert_int_equal(pair.told.cancelling_at_end, 2);
+        assert_true(pair.told.cancelled);
+    }
 }
 
 /* Two tasks that await each other, and a chain of three. */
 struct knot {
+    struct whorl_future *tied; /* all handles are there */
     struct whorl_task *tasks[3];
     int errors[3];
     int count;
@@ -314,7 +364,7 @@ static int await_next(void *arg)
 {
     const struct ring_place *const place = arg;
     struct knot *const knot = place->knot;
-    must(whorl_yield()); /* until all handles are there */
+    must(whorl_future_join(knot->tied, WHORL_NEVER, NULL));
     knot->errors[place->at] = whorl_await(knot->tasks[(place->at + 1) % knot->count], NULL);
     return knot->errors[place->at];
 }
@@ -326,6 +376,7 @@ static int tie_and_cancel(void *arg)
         knot->places[i] = (struct ring_place){.knot = knot, .at = i};
         knot->tasks[i] = start(await_next, &knot->places[i]);
     }
+    must(whorl_future_set_result(knot->tied, NULL));
     settle();
     must(whorl_cancel(knot->tasks[0], NULL) ? 0 : -ERANGE);
     for (int i = 0; i < knot->count; i++) {
@@ -337,15 +388,23 @@ static int tie_and_cancel(void *arg)
     return 0;
 }
 
+static void tie(int count, int loops)
+{
+    struct knot knot = {.count = count, .tied = new_future()};
+    assert_int_equal(play(loops, tie_and_cancel, &knot), 0);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(knot.errors[i], -ECANCELED);
+    }
+    whorl_future_unref(knot.tied);
+}
+
 static void test_task_19_a_circle_of_awaits_is_untied_by_a_cancel(void **state)
 {
     /* It hangs by itself, as in asyncio; a cancel that went round for ever would hang too. */
     (void)state;
     for (int count = 2; count <= 3; count++) {
-        struct knot knot = {.count = count};
-        assert_int_equal(play(1, tie_and_cancel, &knot), 0);
-        for (int i = 0; i < count; i++) {
-            assert_int_equal(knot.errors[i], -ECANCELED);
+        for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+            tie(count, loops);
         }
     }
 }
@@ -420,12 +479,14 @@ static void test_canc_16_body_that_goes_on_is_alive_until_the_second(void **stat
 {
     /* The second cancel works as the first. */
     (void)state;
-    const struct told told = tell(1, ignore_first, 0);
-    assert_true(told.accepted && told.accepted_again);
-    assert_true(told.sitter.ran);
-    assert_int_equal(told.sitter.got, -ECANCELED);
-    assert_int_equal(told.cancelling_at_end, 2);
-    assert_true(told.cancelled);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct told told = tell(loops, ignore_first, 0);
+        assert_true(told.accepted && told.accepted_again);
+        assert_true(told.sitter.ran);
+        assert_int_equal(told.sitter.got, -ECANCELED);
+        assert_int_equal(told.cancelling_at_end, 2);
+        assert_true(told.cancelled);
+    }
 }
 
 static int uncancel_ended(void *arg)
@@ -444,10 +505,12 @@ static void test_canc_22_uncancel_does_not_change_how_a_task_ended(void **state)
 {
     /* The count falls; cancelled stays cancelled. */
     (void)state;
-    const struct told told = tell(1, uncancel_ended, PASS_ON);
-    assert_true(told.cancelled);
-    assert_int_equal(told.error, -ECANCELED);
-    assert_int_equal(told.cancelling_at_end, 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct told told = tell(loops, uncancel_ended, PASS_ON);
+        assert_true(told.cancelled);
+        assert_int_equal(told.error, -ECANCELED);
+        assert_int_equal(told.cancelling_at_end, 0);
+    }
 }
 
 /* ---- who was meant ---- */
@@ -519,6 +582,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_canc_1_live_is_accepted_and_counted_ended_is_not),
         cmocka_unit_test(test_canc_2_cancel_only_requests),
+        cmocka_unit_test(test_canc_2_and_26_not_cancelled_before_its_cleanup_has_ended),
         cmocka_unit_test(test_canc_3_before_the_first_step_the_body_never_runs),
         cmocka_unit_test(test_mt_14_cancel_races_with_a_thief_that_starts_the_task),
         cmocka_unit_test(test_canc_4_the_awaited_future_is_cancelled_first),

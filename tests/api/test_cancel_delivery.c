@@ -95,8 +95,10 @@ static void test_canc_22_catching_does_not_lower_the_count(void **state)
 {
     /* Only uncancel does. */
     (void)state;
-    const struct own own = play_own(1, deliver_at_yield, 0);
-    assert_int_equal(own.cancelling, 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct own own = play_own(loops, deliver_at_yield, 0);
+        assert_int_equal(own.cancelling, 1);
+    }
 }
 
 static void test_canc_23_the_body_sees_the_message(void **state)
@@ -169,9 +171,11 @@ static void test_canc_18_returning_ecanceled_unasked_ends_cancelled(void **state
 {
     /* And nobody is counted as having asked. */
     (void)state;
-    const struct own own = play_own(1, return_ecanceled, 0);
-    assert_true(own.cancelled);
-    assert_int_equal(own.cancelling, 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct own own = play_own(loops, return_ecanceled, 0);
+        assert_true(own.cancelled);
+        assert_int_equal(own.cancelling, 0);
+    }
 }
 
 static int clean_up_slowly(void *arg)
@@ -191,9 +195,11 @@ static void test_canc_26_cleanup_that_waits_runs_to_its_end(void **state)
 {
     /* And the task ends cancelled when it passes the code on at last. */
     (void)state;
-    const struct own own = play_own(1, clean_up_slowly, 0);
-    assert_int_equal(own.late, 0);
-    assert_true(own.cancelled);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct own own = play_own(loops, clean_up_slowly, 0);
+        assert_int_equal(own.late, 0);
+        assert_true(own.cancelled);
+    }
 }
 
 /* ---- two at once ---- */
@@ -233,6 +239,31 @@ static void test_canc_13_two_requests_at_once_deliver_one(void **state)
     whorl_future_unref(own.pending);
 }
 
+static int cancel_self_twice(void *arg)
+{
+    struct own *const own = arg;
+    cancel_self(own, "one");
+    cancel_self(own, "two");
+    own->at_wait = whorl_yield();
+    own->after = whorl_yield();
+    own->late = whorl_sleep(1);
+    return 0;
+}
+
+static void test_canc_13_two_requests_to_oneself_deliver_one(void **state)
+{
+    /* Both were there before the wait; the second is not kept for a later one. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct own own = play_own(loops, cancel_self_twice, 0);
+        assert_int_equal(own.at_wait, -ECANCELED);
+        assert_int_equal(own.after, 0);
+        assert_int_equal(own.late, 0);
+        assert_int_equal(own.cancelling, 2);
+        assert_int_equal(own.error, 0);
+    }
+}
+
 /* ---- taking back ---- */
 
 static int uncancel_to_below_zero(void *arg)
@@ -252,11 +283,13 @@ static void test_canc_19_uncancel_counts_down_to_zero_and_stops(void **state)
 {
     /* It returns what is left. */
     (void)state;
-    const struct own own = play_own(1, uncancel_to_below_zero, 0);
-    assert_int_equal(own.on_done, 1);
-    assert_int_equal(own.after, 0);
-    assert_int_equal(own.late, 0);
-    assert_int_equal(own.cancelling, 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct own own = play_own(loops, uncancel_to_below_zero, 0);
+        assert_int_equal(own.on_done, 1);
+        assert_int_equal(own.after, 0);
+        assert_int_equal(own.late, 0);
+        assert_int_equal(own.cancelling, 0);
+    }
 }
 
 static int uncancel_before_delivery(void *arg)
@@ -357,9 +390,11 @@ static void test_canc_21_uncancel_above_zero_leaves_the_delivery(void **state)
 {
     /* Somebody still wants it. */
     (void)state;
-    const struct own own = play_own(1, cancel_twice_uncancel_once, 0);
-    assert_int_equal(own.uncancelled, 1);
-    assert_int_equal(own.at_wait, -ECANCELED);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct own own = play_own(loops, cancel_twice_uncancel_once, 0);
+        assert_int_equal(own.uncancelled, 1);
+        assert_int_equal(own.at_wait, -ECANCELED);
+    }
 }
 
 int main(void)
@@ -375,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_canc_18_returning_ecanceled_unasked_ends_cancelled),
         cmocka_unit_test(test_canc_26_cleanup_that_waits_runs_to_its_end),
         cmocka_unit_test(test_canc_13_two_requests_at_once_deliver_one),
+        cmocka_unit_test(test_canc_13_two_requests_to_oneself_deliver_one),
         cmocka_unit_test(test_canc_19_uncancel_counts_down_to_zero_and_stops),
         cmocka_unit_test(test_canc_20_uncancel_to_zero_withdraws_what_was_not_delivered),
         cmocka_unit_test(test_canc_20_withdrawn_request_does_not_end_a_wait),

@@ -254,12 +254,14 @@ static void test_gath_8_cancelling_it_cancels_all_children(void **state)
 {
     /* With the message, in both forms. */
     (void)state;
-    for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
-        struct nursery nursery = {.error = UNSET, .flags = flags};
-        assert_int_equal(play(1, cancel_gatherer, &nursery), 0);
-        assert_true(nursery.accepted);
-        assert_int_equal(nursery.error, -ECANCELED);
-        assert_all_children_cancelled(&nursery);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
+            struct nursery nursery = {.error = UNSET, .flags = flags};
+            assert_int_equal(play(loops, cancel_gatherer, &nursery), 0);
+            assert_true(nursery.accepted);
+            assert_int_equal(nursery.error, -ECANCELED);
+            assert_all_children_cancelled(&nursery);
+        }
     }
 }
 
@@ -267,10 +269,12 @@ static void test_gath_19_message_passes_through_to_the_awaiter(void **state)
 {
     /* As if it had been cancelled without a gather in between. */
     (void)state;
-    for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
-        struct nursery nursery = {.error = UNSET, .flags = flags};
-        assert_int_equal(play(1, cancel_gatherer, &nursery), 0);
-        assert_string_equal(nursery.message, "all of you");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
+            struct nursery nursery = {.error = UNSET, .flags = flags};
+            assert_int_equal(play(loops, cancel_gatherer, &nursery), 0);
+            assert_string_equal(nursery.message, "all of you");
+        }
     }
 }
 
@@ -309,12 +313,14 @@ static void test_gath_9_cancelled_it_ends_when_the_children_have_ended(void **st
 {
     /* The slowest too, in both forms: nothing runs on behind the back of who cancelled. */
     (void)state;
-    for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
-        struct nursery nursery = {.error = UNSET, .flags = flags};
-        assert_int_equal(play(1, cancel_gatherer_of_a_slow_one, &nursery), 0);
-        assert_int_equal(nursery.error, -ECANCELED);
-        for (int i = 0; i < CHILDREN; i++) {
-            assert_true(nursery.done_early[i]);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
+            struct nursery nursery = {.error = UNSET, .flags = flags};
+            assert_int_equal(play(loops, cancel_gatherer_of_a_slow_one, &nursery), 0);
+            assert_int_equal(nursery.error, -ECANCELED);
+            for (int i = 0; i < CHILDREN; i++) {
+                assert_true(nursery.done_early[i]);
+            }
         }
     }
 }
@@ -347,13 +353,15 @@ static void test_gath_10_cancelled_it_is_ecanceled_whatever_the_children_answer(
 {
     /* Even with the flag, and though every child swallowed the cancel. */
     (void)state;
-    for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
-        struct nursery nursery = {.error = UNSET, .flags = flags};
-        assert_int_equal(play(1, cancel_gatherer_of_stubborn, &nursery), 0);
-        assert_int_equal(nursery.error, -ECANCELED);
-        for (int i = 0; i < CHILDREN; i++) {
-            assert_int_equal(nursery.children[i].got, -ECANCELED);
-            assert_int_equal(nursery.errors[i], 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        for (unsigned flags = 0; flags <= WHORL_GATHER_RETURN_EXCEPTIONS; flags++) {
+            struct nursery nursery = {.error = UNSET, .flags = flags};
+            assert_int_equal(play(loops, cancel_gatherer_of_stubborn, &nursery), 0);
+            assert_int_equal(nursery.error, -ECANCELED);
+            for (int i = 0; i < CHILDREN; i++) {
+                assert_int_equal(nursery.children[i].got, -ECANCELED);
+                assert_int_equal(nursery.errors[i], 0);
+            }
         }
     }
 }
@@ -384,12 +392,12 @@ static void test_gath_11_and_15_over_done_children_it_is_done_and_refuses(void *
 {
     /* Without a wait, and its results are delivered; on a plain thread as well. */
     (void)state;
-    for (int loops = 0; loops <= 1; loops++) {
+    for (int loops = 0; loops <= LOOPS_MOST; loops = loops == 0 ? 1 : loops * 2) {
         struct nursery nursery = {.error = UNSET, .accepted = true};
         if (loops == 0) {
             assert_int_equal(gather_plain(&nursery), 0);
         } else {
-            assert_int_equal(play(1, gather_plain, &nursery), 0);
+            assert_int_equal(play(loops, gather_plain, &nursery), 0);
         }
         assert_int_equal(nursery.error, 0);
         assert_false(nursery.accepted);
@@ -418,11 +426,13 @@ static void test_gath_12_nothing_is_done_at_once(void **state)
 {
     /* And a NULL among the tasks is refused. */
     (void)state;
-    int errors[3] = {UNSET, UNSET, UNSET};
-    assert_int_equal(play(1, gather_nothing, errors), 0);
-    assert_int_equal(errors[0], 0);
-    assert_int_equal(errors[1], 0);
-    assert_int_equal(errors[2], -EINVAL);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        int errors[3] = {UNSET, UNSET, UNSET};
+        assert_int_equal(play(loops, gather_nothing, errors), 0);
+        assert_int_equal(errors[0], 0);
+        assert_int_equal(errors[1], 0);
+        assert_int_equal(errors[2], -EINVAL);
+    }
 }
 
 static int gather_one_twice(void *arg)
@@ -493,17 +503,20 @@ static void test_gath_20_bad_argument_in_the_middle_leaves_the_others_whole(void
 {
     /* Refused before anything is registered with those that came first. */
     (void)state;
-    struct nursery nursery = {.error = UNSET};
-    assert_int_equal(play(1, gather_with_bad_one, &nursery), 0);
-    assert_int_equal(nursery.error, -EINVAL);
-    for (int i = 0; i < CHILDREN; i++) {
-        assert_int_equal(nursery.errors[i], 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct nursery nursery = {.error = UNSET};
+        assert_int_equal(play(loops, gather_with_bad_one, &nursery), 0);
+        assert_int_equal(nursery.error, -EINVAL);
+        for (int i = 0; i < CHILDREN; i++) {
+            assert_int_equal(nursery.errors[i], 0);
+        }
     }
 }
 
 /* ---- circles and crowds ---- */
 
 struct circle {
+    struct whorl_future *closed; /* both handles are there */
     struct whorl_task *outer;
     struct whorl_task *inner;
     int outer_got, inner_got;
@@ -512,7 +525,7 @@ struct circle {
 static int gather_inner(void *arg)
 {
     struct circle *const circle = arg;
-    must(whorl_yield());
+    must(whorl_future_join(circle->closed, WHORL_NEVER, NULL));
     circle->outer_got = whorl_gather(&circle->inner, 1, 0, NULL);
     return circle->outer_got;
 }
@@ -520,7 +533,7 @@ static int gather_inner(void *arg)
 static int await_outer(void *arg)
 {
     struct circle *const circle = arg;
-    must(whorl_yield());
+    must(whorl_future_join(circle->closed, WHORL_NEVER, NULL));
     circle->inner_got = whorl_await(circle->outer, NULL);
     return circle->inner_got;
 }
@@ -530,6 +543,7 @@ static int cancel_circle(void *arg)
     struct circle *const circle = arg;
     circle->outer = start(gather_inner, circle);
     circle->inner = start(await_outer, circle);
+    must(whorl_future_set_result(circle->closed, NULL));
     settle();
     (void)whorl_cancel(circle->outer, NULL);
     (void)whorl_join(circle->outer, WHORL_NEVER, NULL);
@@ -543,10 +557,13 @@ static void test_task_19_a_circle_through_a_gather_is_untied_by_a_cancel(void **
 {
     /* A request that goes round by way of a gather must stop as well. */
     (void)state;
-    struct circle circle = {.outer_got = UNSET, .inner_got = UNSET};
-    assert_int_equal(play(1, cancel_circle, &circle), 0);
-    assert_int_equal(circle.outer_got, -ECANCELED);
-    assert_int_equal(circle.inner_got, -ECANCELED);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct circle circle = {.closed = new_future(), .outer_got = UNSET, .inner_got = UNSET};
+        assert_int_equal(play(loops, cancel_circle, &circle), 0);
+        assert_int_equal(circle.outer_got, -ECANCELED);
+        assert_int_equal(circle.inner_got, -ECANCELED);
+        whorl_future_unref(circle.closed);
+    }
 }
 
 enum { CROWD = 1000 };

@@ -61,6 +61,29 @@ static void test_slp_2_negative_is_the_same_as_zero(void **state)
     assert_string_equal(turns.journal.text, "abcabcabc");
 }
 
+/* What took no timer has not slept. */
+static int sleep_less_than_zero(void *arg)
+{
+    struct whorl_stats before;
+    struct whorl_stats after;
+    (void)arg;
+    must(whorl_stats(-1, &before));
+    for (int i = 0; i < 20; i++) {
+        must(whorl_sleep(i % 2 == 0 ? -1 : INT64_MIN));
+    }
+    must(whorl_stats(-1, &after));
+    return after.timers == before.timers ? 0 : -ERANGE;
+}
+
+static void test_slp_2_negative_sets_no_timer(void **state)
+{
+    /* On any number of loops. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, sleep_less_than_zero, NULL), 0);
+    }
+}
+
 static int sleep_into_the_past(void *arg)
 {
     (void)arg;
@@ -198,7 +221,7 @@ static int cancel_sleepers_and_count(void *arg)
     must(whorl_stats(-1, &before));
     for (int i = 0; i < 20; i++) {
         struct whorl_task *const sleeper = start(sleep_a_while, NULL);
-        must(whorl_yield());
+        settle();
         (void)whorl_cancel(sleeper, NULL);
         must(finish(sleeper) == -ECANCELED ? 0 : -ERANGE);
     }
@@ -211,7 +234,9 @@ static void test_slp_5_cancelling_takes_the_timer_out(void **state)
 {
     /* Of 21 sleeps only the one that was not cancelled ever fires. */
     (void)state;
-    assert_int_equal(play(1, cancel_sleepers_and_count, NULL), 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, cancel_sleepers_and_count, NULL), 0);
+    }
 }
 
 static int sleep_and_look(void *arg)
@@ -285,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slp_1_zero_gives_way_for_exactly_one_pass),
         cmocka_unit_test(test_slp_2_negative_is_the_same_as_zero),
+        cmocka_unit_test(test_slp_2_negative_sets_no_timer),
         cmocka_unit_test(test_sleep_until_the_past_gives_way_once),
         cmocka_unit_test(test_time_1_sleep_is_never_shorter_than_asked),
         cmocka_unit_test(test_slp_6_equal_sleepers_take_one_length_in_all),

@@ -300,17 +300,19 @@ static void test_task_9_names_are_unique_given_changed_or_cut(void **state)
 {
     /* Task-N counts for the whole process: a second runtime does not begin anew. */
     (void)state;
-    struct names names = {0};
-    struct names later = {0};
-    assert_int_equal(play(1, collect_names, &names), 0);
-    assert_int_equal(play(1, collect_names, &later), 0);
-    assert_int_equal(strncmp(names.first, "Task-", 5), 0);
-    assert_string_not_equal(names.first, names.second);
-    assert_string_not_equal(names.first, later.first);
-    assert_string_not_equal(names.second, later.first);
-    assert_string_equal(names.given, "reader");
-    assert_string_equal(names.changed, "writer");
-    assert_int_equal(strlen(names.cut), WHORL_TASK_NAME_MAX);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct names names = {0};
+        struct names later = {0};
+        assert_int_equal(play(loops, collect_names, &names), 0);
+        assert_int_equal(play(loops, collect_names, &later), 0);
+        assert_int_equal(strncmp(names.first, "Task-", 5), 0);
+        assert_string_not_equal(names.first, names.second);
+        assert_string_not_equal(names.first, later.first);
+        assert_string_not_equal(names.second, later.first);
+        assert_string_equal(names.given, "reader");
+        assert_string_equal(names.changed, "writer");
+        assert_int_equal(strlen(names.cut), WHORL_TASK_NAME_MAX);
+    }
 }
 
 /* ---- lifetime ---- */
@@ -371,7 +373,7 @@ static int await_ended(void *arg)
     struct watched_end *const end = arg;
     struct whorl_task *const failed = start(end_failing, NULL);
     settle();
-    struct whorl_task *const other = start(note_other, end);
+    struct whorl_task *const other = start_here(note_other, end);
     end->errors[0] = whorl_await(failed, NULL);
     end->errors[1] = whorl_await(failed, NULL);
     note(&end->journal, 'm');
@@ -384,11 +386,13 @@ static void test_task_14_await_of_ended_does_not_suspend_and_repeats(void **stat
 {
     /* The same error again and again, and nobody runs in between. */
     (void)state;
-    struct watched_end end = {.errors = {UNSET, UNSET}};
-    assert_int_equal(play(1, await_ended, &end), 0);
-    assert_string_equal(end.journal.text, "mo");
-    assert_int_equal(end.errors[0], -EIO);
-    assert_int_equal(end.errors[1], -EIO);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct watched_end end = {.errors = {UNSET, UNSET}};
+        assert_int_equal(play(loops, await_ended, &end), 0);
+        assert_string_equal(end.journal.text, "mo");
+        assert_int_equal(end.errors[0], -EIO);
+        assert_int_equal(end.errors[1], -EIO);
+    }
 }
 
 static int return_future(void *arg)
@@ -410,7 +414,9 @@ static void test_task_17_returning_a_future_does_not_await_it(void **state)
     /* The pending future is the value. */
     (void)state;
     struct whorl_future *const pending = new_future();
-    assert_int_equal(play(1, await_returned_future, pending), 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, await_returned_future, pending), 0);
+    }
     assert_false(whorl_future_done(pending));
     whorl_future_unref(pending);
 }

@@ -42,9 +42,9 @@ static struct block play_block(int loops, whorl_body *body, int64_t after_ns, in
     return block;
 }
 
-static void test_tmo_1_expiry_cancels_inside_and_is_etimedout_outside(void **state)
+static void test_tmo_1_and_2_and_3_expiry_cancels_inside_and_is_etimedout_outside(void **state)
 {
-    /* Rows 1, 2 and 3: inside it looks like any cancel, outside nothing of it is left. */
+    /* Inside it looks like any cancel, outside nothing of it is left. */
     (void)state;
     for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
         const struct block block = play_block(loops, wait_in_block, 2 * WHORL_MILLISECOND, PASS_ON);
@@ -96,11 +96,13 @@ static void test_tmo_6_error_without_expiry_passes_unchanged(void **state)
 {
     /* -ECANCELED of the block's own making as well. */
     (void)state;
-    const int answers[] = {0, -EPIPE, -ECANCELED, -ETIMEDOUT};
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        const struct block block = play_block(1, leave_early, WHORL_SECOND, answers[i]);
-        assert_int_equal(block.outside, answers[i]);
-        assert_false(block.expired);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const int answers[] = {0, -EPIPE, -ECANCELED, -ETIMEDOUT};
+        for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+            const struct block block = play_block(loops, leave_early, WHORL_SECOND, answers[i]);
+            assert_int_equal(block.outside, answers[i]);
+            assert_false(block.expired);
+        }
     }
 }
 
@@ -124,7 +126,9 @@ static void test_tmo_21_normal_end_takes_the_timer_out(void **state)
 {
     /* Only the sleep's own timer fires. */
     (void)state;
-    assert_int_equal(play(1, leave_many_early, NULL), 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, leave_many_early, NULL), 0);
+    }
 }
 
 /* ---- never, and at once ---- */
@@ -145,11 +149,13 @@ static void test_tmo_12_never_is_no_deadline(void **state)
 {
     /* when() tells, and nothing expires. */
     (void)state;
-    const struct block block = play_block(1, enter_never, 0, 0);
-    assert_true(block.when_ns == WHORL_NEVER);
-    assert_int_equal(block.inside, 0);
-    assert_int_equal(block.outside, 0);
-    assert_false(block.expired);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct block block = play_block(loops, enter_never, 0, 0);
+        assert_true(block.when_ns == WHORL_NEVER);
+        assert_int_equal(block.inside, 0);
+        assert_int_equal(block.outside, 0);
+        assert_false(block.expired);
+    }
 }
 
 static void test_tmo_10_past_deadline_fires_at_the_first_wait(void **state)
@@ -541,7 +547,7 @@ static void test_canc_20_last_request_withdrawn_by_leaving_a_block_is_gone(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tmo_1_expiry_cancels_inside_and_is_etimedout_outside),
+        cmocka_unit_test(test_tmo_1_and_2_and_3_expiry_cancels_inside_and_is_etimedout_outside),
         cmocka_unit_test(test_tmo_4_block_that_swallows_the_cancel_ends_normally),
         cmocka_unit_test(test_tmo_5_another_error_after_expiry_comes_out),
         cmocka_unit_test(test_tmo_6_error_without_expiry_passes_unchanged),

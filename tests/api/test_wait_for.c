@@ -16,6 +16,7 @@ struct wait {
     int cancelling;
     int then;
     int64_t took_ns;
+    bool own_task; /* what ran under the limit was in the caller's task */
 };
 
 static void wait_for_task(struct wait *wait, struct whorl_task *task)
@@ -29,10 +30,11 @@ static void wait_for_task(struct wait *wait, struct whorl_task *task)
     wait->then = whorl_yield();
 }
 
+/* The child cannot begin before its waiter waits. */
 static int wait_for_sitter(void *arg)
 {
     struct wait *const wait = arg;
-    struct whorl_task *const task = start(sit, &wait->child);
+    struct whorl_task *const task = start_here(sit, &wait->child);
     wait_for_task(wait, task);
     whorl_task_unref(task);
     return 0;
@@ -109,7 +111,38 @@ static void test_wf_14_no_timer_is_left_after_an_early_end(void **state)
 {
     /* Only the sleep's own one fires. */
     (void)state;
-    assert_int_equal(play(1, wait_many_in_time, NULL), 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, wait_many_in_time, NULL), 0);
+    }
+}
+
+/* A function that waits: under a limit it is a call like any other. */
+static int wait_and_say_where(struct wait *wait, const struct whorl_task *caller)
+{
+    const int error = wait_for_ever();
+    wait->own_task = whorl_task_current() == caller;
+    return error;
+}
+
+static int limit_a_call(void *arg)
+{
+    struct wait *const wait = arg;
+    struct whorl_timeout timeout;
+    must(whorl_timeout_enter(&timeout, whorl_after(wait->timeout_ns)));
+    wait->error =
+        whorl_timeout_exit(&timeout, wait_and_say_where(wait, whorl_task_current()));
+    return 0;
+}
+
+static void test_wf_13_a_function_under_a_limit_runs_in_the_callers_task(void **state)
+{
+    /* No task is made for it; what it changes of the caller's is changed. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct wait wait = play_wait(loops, limit_a_call, WHORL_MILLISECOND, 0);
+        assert_int_equal(wait.error, -ETIMEDOUT);
+        assert_true(wait.own_task);
+    }
 }
 
 /* ---- late ---- */
@@ -192,7 +225,7 @@ static int wait_for_ended(void *arg)
     struct whorl_task *const task = start(sit, &wait->child);
     (void)whorl_join(task, WHORL_NEVER, NULL);
     struct sitter other = {.gate = wait->child.gate};
-    struct whorl_task *const ready = start(sit, &other);
+    struct whorl_task *const ready = start_here(sit, &other);
     wait->error = whorl_wait_for(task, wait->timeout_ns, &wait->value);
     note(&journal, other.ran ? 'o' : 'm');
     wait->then = whorl_yield();
@@ -206,12 +239,14 @@ static void test_wf_6_no_time_but_the_child_has_ended_is_its_result(void **state
 {
     /* Without a suspension: a task that is ready does not run in between. */
     (void)state;
-    const int64_t limits_ns[] = {0, -1, INT64_MIN};
-    for (size_t i = 0; i < 3; i++) {
-        const struct wait wait = play_wait(1, wait_for_ended, limits_ns[i], 0);
-        assert_int_equal(wait.error, 0);
-        assert_non_null(wait.value);
-        assert_int_equal(wait.then, 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const int64_t limits_ns[] = {0, -1, INT64_MIN};
+        for (size_t i = 0; i < 3; i++) {
+            const struct wait wait = play_wait(loops, wait_for_ended, limits_ns[i], 0);
+            assert_int_equal(wait.error, 0);
+            assert_non_null(wait.value);
+            assert_int_equal(wait.then, 0);
+        }
     }
 }
 
@@ -219,13 +254,15 @@ static void test_wf_7_no_time_and_not_begun_never_runs(void **state)
 {
     /* The body is not called, and the error is the timeout. */
     (void)state;
-    const int64_t limits_ns[] = {0, -WHORL_SECOND};
-    for (size_t i = 0; i < 2; i++) {
-        const struct wait wait = play_wait(1, wait_for_sitter, limits_ns[i], PASS_ON);
-        assert_int_equal(wait.error, -ETIMEDOUT);
-        assert_false(wait.child.ran);
-        assert_true(wait.child_cancelled);
-        assert_int_equal(wait.then, 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const int64_t limits_ns[] = {0, -WHORL_SECOND};
+        for (size_t i = 0; i < 2; i++) {
+            const struct wait wait = play_wait(loops, wait_for_sitter, limits_ns[i], PASS_ON);
+            assert_int_equal(wait.error, -ETIMEDOUT);
+            assert_false(wait.child.ran);
+            assert_true(wait.child_cancelled);
+            assert_int_equal(wait.then, 0);
+        }
     }
 }
 
@@ -258,16 +295,17 @@ static int cancel_waiter(void *arg)
 
 static void test_wf_9_cancelled_waiter_cancels_the_child_and_waits_for_it(void **state)
 {
-    /* With a limit and without; and it is a cancel that comes out, not a timeout. One loop: on
-     * several the child may begin before its waiter waits, and then runs on. */
+    /* With a limit and without; and it is a cancel that comes out, not a timeout. */
     (void)state;
-    const int64_t limits_ns[] = {3600 * WHORL_SECOND, WHORL_NEVER};
-    for (size_t i = 0; i < 2; i++) {
-        const struct wait wait = play_wait(1, cancel_waiter, limits_ns[i], PASS_ON);
-        assert_int_equal(wait.error, -ECANCELED);
-        assert_true(wait.child_done);
-        assert_int_equal(wait.child.got, -ECANCELED);
-        assert_int_equal(wait.cancelling, 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const int64_t limits_ns[] = {3600 * WHORL_SECOND, WHORL_NEVER};
+        for (size_t i = 0; i < 2; i++) {
+            const struct wait wait = play_wait(loops, cancel_waiter, limits_ns[i], PASS_ON);
+            assert_int_equal(wait.error, -ECANCELED);
+            assert_true(wait.child_done);
+            assert_int_equal(wait.child.got, -ECANCELED);
+            assert_int_equal(wait.cancelling, 1);
+        }
     }
 }
 
@@ -383,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wf_1_in_time_is_the_result),
         cmocka_unit_test(test_wf_14_no_timer_is_left_after_an_early_end),
+        cmocka_unit_test(test_wf_13_a_function_under_a_limit_runs_in_the_callers_task),
         cmocka_unit_test(test_wf_2_late_child_is_cancelled_and_waited_for),
         cmocka_unit_test(test_wf_3_takes_as_long_as_the_childs_cleanup),
         cmocka_unit_test(test_wf_4_child_that_swallows_the_cancel_gives_its_value),

@@ -5,6 +5,8 @@
 
 #undef whorl_run
 
+#include "sched/sched.h"
+
 #include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
@@ -124,11 +126,49 @@ int finish(struct whorl_task *task)
     return error;
 }
 
-/* The longest chain of events in these tests needs fewer passes than this. */
+struct whorl_task *start_here(whorl_body *body, void *arg)
+{
+    const struct whorl_attr attr = {.pin = WHORL_PIN(whorl_loop_current())};
+    struct whorl_task *task = NULL;
+    must(whorl_spawn(body, arg, whorl_loop_count() > 1 ? &attr : NULL, &task));
+    return task;
+}
+
+/* Whether no task but the caller could run, and a sum over all words: since epochs only rise, two
+ * quiet looks with the same sum mean that nothing ran between them, and nothing was woken. */
+static bool is_quiet(uint64_t *sum)
+{
+    struct whorl_task *const self = whorl_task_current();
+    struct whorl__slots *const slots = &self->runtime->slots;
+    bool quiet = true;
+    *sum = 0;
+    for (uint32_t i = 0; i < whorl__slots_count(slots); i++) {
+        struct whorl_task *const task = whorl__slot_at(slots, i);
+        if (task != self) {
+            const uint64_t word = whorl__load_acquire_u64(&task->word); /* acquire: for the test */
+            quiet = quiet && whorl__state_phase(word) != WHORL__LIVE;
+            *sum += word;
+        }
+    }
+    return quiet;
+}
+
+/* The longest chain of events in these tests needs fewer passes of one loop than this. */
+enum { PASSES_ENOUGH = 8 };
+
 void settle(void)
 {
-    for (int pass = 0; pass < 8; pass++) {
-        must(whorl_yield());
+    const int64_t deadline_ns = whorl_after(PATIENCE_NS);
+    uint64_t before = 0;
+    uint64_t now = 0;
+    bool was_quiet = false;
+    bool settled = false;
+    for (int pass = 0; pass < PASSES_ENOUGH || !settled; pass++) {
+        must(whorl_now() < deadline_ns ? whorl_yield() : -ETIMEDOUT);
+        const bool quiet = is_quiet(&now);
+        settled = whorl_loop_count() == 1 || (quiet && was_quiet && now == before);
+        was_quiet = quiet;
+        before = now;
     }
 }
 

@@ -61,7 +61,12 @@ struct whorl_task *start(whorl_body *body, void *arg);
 /* Awaits, gives the handle back, and returns what the await did. */
 int finish(struct whorl_task *task);
 
-/* Lets everything that is ready go as far as it can; one loop only. */
+/* As start, where the task must not begin before the caller waits: with several loops it stays on
+ * the caller's, which is taken until then. */
+struct whorl_task *start_here(whorl_body *body, void *arg);
+
+/* Lets everything that is ready go as far as it can: when it returns, every other task of the
+ * runtime is parked or has ended. What another thread or a timer wakes, it does not wait for. */
 void settle(void);
 
 /* Ends the body that calls it once it has been cancelled, and not before. */
