@@ -129,8 +129,7 @@ static int limit_a_call(void *arg)
     struct wait *const wait = arg;
     struct whorl_timeout timeout;
     must(whorl_timeout_enter(&timeout, whorl_after(wait->timeout_ns)));
-    wait->error =
-        whorl_timeout_exit(&timeout, wait_and_say_where(wait, whorl_task_current()));
+    wait->error = whorl_timeout_exit(&timeout, wait_and_say_where(wait, whorl_task_current()));
     return 0;
 }
 
