@@ -29,6 +29,7 @@
 #include "whorl/task.h"
 #include "whorl/future.h"
 #include "whorl/timeout.h"
+#include "whorl/group.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
 #include "whorl/debug.h"

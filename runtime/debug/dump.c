@@ -207,6 +207,9 @@ static void put_wait(struct dump *dump, const struct whorl__look *look)
     case WHORL__PARK_WRITE:
         put_descriptor(dump, look->waits_on, "write");
         break;
+    case WHORL__PARK_GROUP:
+        put_word(dump, "waits", "group");
+        break;
     default:
         put_word(dump, "waits", "sleep");
         break;

@@ -19,7 +19,7 @@ import gdb.unwinder
 
 STATES = ("ready", "running", "parked", "done")
 FREE, LIVE, PARKED, DONE = range(4)
-WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE = range(1, 5)
+WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP = range(1, 6)
 KIND_TASK, KIND_GATHER = 1, 2
 FUTURE_DONE, FUTURE_CANCELLED = 4, 8
 CANCEL = 16
@@ -103,6 +103,8 @@ class Task:
             if kind == KIND_TASK:
                 return "task %d" % (wait >> 6)
             return "%s 0x%x" % ("gather" if kind == KIND_GATHER else "future", wait & ~63)
+        if reason == WAIT_GROUP:
+            return "children of its group"
         if reason in (WAIT_READ, WAIT_WRITE):
             both = wait & 16
             what = "read or write" if both else "read" if reason == WAIT_READ else "write"

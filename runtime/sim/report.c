@@ -237,6 +237,8 @@ static const char *reason_name(uint64_t waits_on)
         return "a descriptor to be readable";
     case WHORL__PARK_WRITE:
         return "a descriptor to be writable";
+    case WHORL__PARK_GROUP:
+        return "the children of its group";
     default:
         return "something";
     }

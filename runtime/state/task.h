@@ -36,6 +36,7 @@ typedef uint64_t whorl__handle;
  *   FUTURE        its kind (4-5); above that the serial of a task, else the future's address, whose
  *                 low bits are 0
  *   READ, WRITE   the descriptor, from bit 6 on; BOTH (4): also the other direction
+ *   GROUP         nothing: the children of the group that it ends
  */
 enum whorl__park_reason {
     WHORL__PARK_NONE,
@@ -43,6 +44,7 @@ enum whorl__park_reason {
     WHORL__PARK_SLEEP,
     WHORL__PARK_READ,
     WHORL__PARK_WRITE,
+    WHORL__PARK_GROUP,
 };
 
 #define WHORL__PARK_REASON_MASK  UINT64_C(7)

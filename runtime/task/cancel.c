@@ -427,7 +427,7 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
 {
     lock(task);
     WHORL_CHECK(task->scopes == scope,
-                "timeouts are left innermost first, by the task that entered");
+                "timeouts and groups are left innermost first, by the task that entered");
     task->scopes = scope->outer;
     const bool pending = scope->state == WHORL__SCOPE_PENDING;
     if (pending && cancelled) {
@@ -442,9 +442,20 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
     } else if (pending && !any_pending_locked(task)) {
         whorl__state_cancel_clear(&task->word);
     }
-    const bool alone = expired && task->requests <= scope->baseline;
+    scope->others = task->requests > scope->baseline;
     unlock(task);
-    return alone;
+    return expired && !scope->others;
+}
+
+void whorl__cancel_again(struct whorl_task *task)
+{
+    bool taken;
+    lock(task);
+    if (task->users_pending == 0) {
+        task->users_pending = 1;
+    }
+    (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
+    unlock(task);
 }
 
 /* ---- public ---- */

@@ -20,13 +20,14 @@ enum whorl__scope_state {
     WHORL__SCOPE_WITHDRAWN, /* taken back by whorl_uncancel before that */
 };
 
-/* An open timeout; lies in the caller's struct whorl_timeout. */
+/* An open timeout or group; lies in the caller's struct whorl_timeout or whorl_group. */
 struct whorl__scope {
     struct whorl__scope *outer;   /* M(task) */
     struct whorl_task *task;      /* C */
     uint64_t serial;              /* C: never the same twice in a runtime */
     enum whorl__scope_state state; /* M(task) */
     int baseline;                 /* C: requests there were when it was entered */
+    bool others;                  /* the task's, once it has left: more than those are left */
     uint64_t deadline_ns;         /* A: written by the task, or by who has set moving */
     bool armed;                   /* as deadline_ns */
     uint32_t moving;              /* A: somebody reschedules; set under M(task) */
@@ -72,6 +73,9 @@ static inline bool whorl__scope_expired(const struct whorl__scope *scope)
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope);
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope,
                                bool cancelled);
+
+/* The running task leaves a request that it was given for its next wait. */
+void whorl__cancel_again(struct whorl_task *task);
 
 /* At the end of the runtime: as request, once a task. */
 void whorl__cancel_for_shutdown(struct whorl_task *task);

@@ -273,7 +273,7 @@ static void run_body(struct whorl_task *task)
     const int error = cancelled_before_start ? -ECANCELED : call_body(task);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
-    WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout still open");
+    WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout or a group still open");
     finish(task, error);
 }
 

@@ -100,6 +100,7 @@ struct estate {
     struct whorl_future *gather; /* of pending */
     struct whorl_future *done;   /* value &wrong */
     struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
+    struct whorl_group *group;   /* as open */
     int listener;
     void (*after)(struct estate *estate); /* in the child, when all was refused */
     bool exits;
@@ -154,6 +155,7 @@ static int never_run(void *arg)
 static void check_calls_of_a_task(void)
 {
     struct whorl_timeout timeout;
+    struct whorl_group group;
     struct whorl_stats stats;
     struct whorl_task *task = NULL;
     REFUSED(whorl_spawn(never_run, NULL, NULL, &task));
@@ -164,6 +166,7 @@ static void check_calls_of_a_task(void)
     REFUSED(whorl_sleep_until(WHORL_NEVER));
     REFUSED(whorl_return(NULL));
     REFUSED(whorl_timeout_enter(&timeout, whorl_after(0)));
+    REFUSED(whorl_group_begin(&group));
     REFUSED(whorl_loop_count());
     REFUSED(whorl_loop_current());
     REFUSED(whorl_stats(-1, &stats));
@@ -272,6 +275,20 @@ static void check_open_timeout(struct whorl_timeout *timeout)
     REFUSED(whorl_timeout_exit(timeout, 0));
 }
 
+static void check_open_group(struct whorl_group *group)
+{
+    struct whorl_errors *errors = NULL;
+    const char *name = "";
+    REFUSED(whorl_group_spawn(group, never_run, NULL, NULL, NULL));
+    whorl_group_cancel(group);
+    REFUSED(whorl_group_end(group, 0, &errors));
+    EXPECT(errors == NULL, true);
+    EXPECT(whorl_errors_count(errors), 0);
+    EXPECT(whorl_errors_get(errors, 0, &name), 0);
+    EXPECT(whorl_errors_find(errors, -EIO), false);
+    whorl_errors_free(errors);
+}
+
 /* Whoever asks from outside sees that there is no runtime here, nor a simulation. */
 static void check_reports(void)
 {
@@ -338,6 +355,7 @@ static void check_all(void *arg)
     check_futures(estate);
     if (estate->open != NULL) {
         check_open_timeout(estate->open);
+        check_open_group(estate->group);
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
     check_reports();
@@ -419,10 +437,14 @@ static int fork_from_task(void *arg)
 {
     struct estate *const estate = arg;
     struct whorl_timeout timeout;
+    struct whorl_group group;
     must(make_estate(estate));
     must(whorl_timeout_enter(&timeout, WHORL_NEVER));
+    must(whorl_group_begin(&group));
     estate->open = &timeout;
+    estate->group = &group;
     fork_in(estate);
+    must(whorl_group_end(&group, 0, NULL));
     must(whorl_timeout_exit(&timeout, 0));
     return use_estate_up(estate);
 }

@@ -19,7 +19,7 @@
 
 /* ---- one task of each kind ---- */
 
-#define ZOO_TASKS 13
+#define ZOO_TASKS 14
 
 /* Tasks that wait in every way there is; one that computes; one that has not begun. */
 struct zoo {
@@ -95,6 +95,15 @@ static int gather_three(void *arg)
     return whorl_gather(((struct zoo *)arg)->tasks, 3, 0, NULL);
 }
 
+static int end_group(void *arg)
+{
+    const struct whorl_attr attr = {.name = "cub", .pin = WHORL_PIN(0)};
+    struct whorl_group group;
+    must(whorl_group_begin(&group));
+    must(whorl_group_spawn(&group, await_gate, arg, &attr, NULL));
+    return whorl_group_end(&group, 0, NULL);
+}
+
 static int sleep_for_ever(void *arg)
 {
     (void)arg;
@@ -124,11 +133,11 @@ static struct whorl_task *house(struct zoo *zoo, whorl_body *body, void *arg, co
     return task;
 }
 
-/* The plain thread that looks: nine wait, and so does main. */
+/* The plain thread that looks: eleven wait, and so does main. */
 static void *look_at_zoo(void *arg)
 {
     struct zoo *const zoo = arg;
-    zoo->capture = capture_dump_with(" ready=1 running=1 parked=10 done=2\n");
+    zoo->capture = capture_dump_with(" ready=1 running=1 parked=12 done=2\n");
     zoo->loops = capture_dump_with(" watched-by=0 ");
     must(whorl_future_set_result(zoo->over, NULL));
     return NULL;
@@ -157,6 +166,7 @@ static void open_zoo(struct zoo *zoo)
     (void)house(zoo, join_gate, zoo, "join", 0);
     (void)house(zoo, await_first, zoo, "chain", 0);
     (void)house(zoo, gather_three, zoo, "gather", 0);
+    (void)house(zoo, end_group, zoo, "group", 0);
     (void)house(zoo, end_at_once, NULL, "done", 0);
     must(whorl_await(house(zoo, end_cancelled, NULL, "gone", 0), NULL) == -ECANCELED ? 0 : -EPROTO);
     (void)house(zoo, sleep_for_ever, NULL, NULL, 0);
@@ -229,6 +239,8 @@ static void check_waits(const struct zoo *zoo)
     assert_waits(zoo, "chain", "waits=future on=task:%llu awaited=no", serial_of(zoo, 0));
     assert_waits(zoo, "gather", "pending=3 of=3 children=task:%llu,task:%llu,task:%llu",
                  serial_of(zoo, 0), serial_of(zoo, 1), serial_of(zoo, 2));
+    assert_waits(zoo, "group", "state=parked waits=group cancel=no");
+    assert_waits(zoo, "cub", "state=parked waits=future");
     assert_waits(zoo, "main", "state=parked waits=future on=future:%#llx cancel=no requests=0",
                  (unsigned long long)(uintptr_t)zoo->over);
 }

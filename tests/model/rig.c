@@ -52,6 +52,7 @@ static void give_fiber(struct rig *rig, struct whorl_task *task)
     fiber->entry = whorl__task_entry;
     fiber->sp = whorl__switch_prepare(low + STACK_BYTES, fiber);
     fiber->user = task;
+    rig->spawned++;
     whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: as give_stack of worker.c */
 }
 
@@ -67,7 +68,6 @@ struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, 
     loop->current = NULL;
     whorl__tls_set_worker(before);
     give_fiber(rig, task);
-    rig->spawned++;
     return task;
 }
 
@@ -141,6 +141,9 @@ void rig_loop_run(struct rig *rig, unsigned index)
     while (!all_ended(rig)) {
         struct whorl_task *const task = take(loop);
         if (task != NULL) {
+            if (task->fiber == NULL) {
+                give_fiber(rig, task); /* a task has spawned it */
+            }
             whorl__sched_run(loop, task);
             loop->spare = NULL; /* no fiber serves two tasks here */
         } else {

@@ -10,6 +10,7 @@
  *
  * Owns:       struct rig, which is in the model's state; the stacks, which are static: there is one
  *             execution at a time.
+ * Spawned:    a task of a model may spawn others, and must not end before they have.
  * Threads:    init, spawn and fini from setup and finish; a loop by one model thread.
  * Clock:      stands still at 0; timers fire where a model thread fires them.
  */
@@ -23,7 +24,7 @@
 #include <stdbool.h>
 
 #define RIG_LOOPS 3
-#define RIG_TASKS 3
+#define RIG_TASKS 4
 
 /* Strict: a task stays on its loop, others post to its inbox. Sharing: who wakes a task runs it. */
 enum rig_kind { RIG_STRICT, RIG_SHARING };
