@@ -26,6 +26,7 @@
 #include "inside.h"
 #include "sched/roster.h"
 #include "task/cancel.h"
+#include "task/context.h"
 #include "task/future.h"
 #include "task/park.h"
 #include "task/task.h"
@@ -81,7 +82,6 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
 {
     runtime->loop_count = count_loops(options, runtime->topology);
     runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
-    runtime->stack_bytes = options->stack_bytes;
     runtime->stack_class = whorl__stack_class(options->stack_bytes);
     runtime->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_DEFAULT_NS;
     runtime->report_ns = options->report_ns != 0 ? options->report_ns : REPORT_DEFAULT_NS;
@@ -92,6 +92,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
                          options->exception_handler_arg);
     whorl__at_ends_init(&runtime->at_ends);
     runtime->abandon = whorl__task_abandon;
+    runtime->clear = whorl__task_clear;
     runtime->scopes_made = 1; /* 0 is no scope's serial */
 }
 
@@ -99,6 +100,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
 
 static void destroy_loop(struct whorl__loop *loop)
 {
+    whorl__context_loop_fini(loop);
     whorl__loop_fini(loop);
     whorl__os->free(loop->victims);
     whorl__os->free(loop);

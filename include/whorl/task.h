@@ -23,6 +23,7 @@ WHORL_BEGIN
 
 struct whorl_task;
 struct whorl_future;
+struct whorl_context;
 
 #define WHORL_TASK_NAME_MAX 31 /* bytes; longer names are cut */
 
@@ -32,7 +33,8 @@ struct whorl_attr {
     size_t stack_bytes;          /* 0: the runtime's default; 16 KiB to 64 MiB */
     int pin;                     /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
     void (*arg_free)(void *arg); /* called exactly once when the task has ended, begun or not */
-    uint64_t reserved[4];        /* 0 */
+    struct whorl_context *context; /* NULL: a copy of the creator's; else this very one, shared */
+    uint64_t reserved[3];        /* 0 */
 };
 
 /* The value of whorl_attr.pin that keeps a task on loop k. */

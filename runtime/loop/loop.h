@@ -68,6 +68,9 @@ struct whorl__loop {
     struct whorl__fibers fibers;    /* L */
     struct whorl__slot_cache slots; /* L */
     struct whorl__fifo bound;       /* L */
+    void **context_at;              /* L: of the callback it runs; NULL: none. task/context.c */
+    void *stock_map;                /* L: references at hand, all of one map ... */
+    uint32_t stock;                 /* L: ... and how many */
 
     /* Others look in */
     void *hot WHORL_ALIGNED(WHORL_CACHE_LINE); /* A */

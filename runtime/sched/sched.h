@@ -50,8 +50,7 @@ struct whorl__runtime {
     unsigned loop_count;        /* C */
     struct whorl__loop **loops; /* C */
     bool stealing;              /* C: tasks migrate; else each loop is strict */
-    size_t stack_bytes;         /* C: of a task without a size of its own; 0 = the default */
-    unsigned stack_class;       /* C: the size that is rounded up to */
+    unsigned stack_class;       /* C: the size of a task without one of its own, rounded up */
     int64_t stall_ns;           /* C: WHORL_NEVER: no watch */
     int64_t report_ns;          /* C */
     bool pin;                   /* C */
@@ -66,6 +65,8 @@ struct whorl__runtime {
     struct whorl__slots slots;
     /* C: the task layer's: ends a task that could not get a stack. */
     void (*abandon)(struct whorl_task *task, int error);
+    /* C: as above: gives back what a task had beside its slot. `here` as in drop_on, or NULL. */
+    void (*clear)(struct whorl_task *task, struct whorl__loop *here);
 
     struct whorl__idle idle WHORL_ALIGNED(WHORL_CACHE_LINE);
     struct whorl__shared shared;

@@ -100,7 +100,7 @@ static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
 static WHORL_COLD struct whorl__fiber *get_fiber(struct whorl__loop *loop,
                                                  const struct whorl_task *task)
 {
-    const size_t bytes = task->stack_bytes != 0 ? task->stack_bytes : loop->runtime->stack_bytes;
+    const size_t bytes = whorl__stack_class_bytes(task->stack_class);
     struct whorl__fiber *fiber;
     return whorl__fibers_get(&loop->fibers, bytes, &fiber) == 0 ? fiber : NULL;
 }
@@ -433,9 +433,18 @@ void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count)
 
 /* ---- the end of a task's memory ---- */
 
+/* What few tasks have beside their slot. `here`: the calling thread's loop, or NULL. */
+static void clear(struct whorl__loop *here, struct whorl_task *task)
+{
+    if (WHORL_UNLIKELY(whorl__load_relaxed_ptr(&task->more) != NULL)) { /* relaxed: it is alone */
+        task->runtime->clear(task, here);
+    }
+}
+
 static WHORL_COLD void free_slot_remote(struct whorl_task *task)
 {
     struct whorl__runtime *const runtime = task->runtime;
+    clear(NULL, task);
     if (whorl__slots_give_remote(&runtime->slots, task)) {
         whorl__os->free(runtime);
     }
@@ -450,6 +459,7 @@ static bool let_go(struct whorl_task *task)
 
 static void free_slot(struct whorl__loop *here, struct whorl_task *task)
 {
+    clear(here, task);
     whorl__store_relaxed_u32(&task->future.references, 0); /* relaxed: nobody refers to it */
     whorl__plain_write(&task->future.error); /* what others did before they let go is over */
     whorl__state_free(&task->word);

@@ -253,12 +253,14 @@ static void put_locals_away(struct whorl_sim_thread *thread)
 {
     thread->worker = whorl__tls_worker();
     thread->saved_errno = whorl__tls_errno();
+    thread->context_at = whorl__tls_context_at();
 }
 
 static void fetch_locals(const struct whorl_sim_thread *thread)
 {
     whorl__tls_set_worker(thread->worker);
     whorl__tls_set_errno(thread->saved_errno);
+    whorl__tls_set_context_at(thread->context_at);
 }
 
 static struct whorl__fiber *enter(struct whorl_sim_thread *thread)

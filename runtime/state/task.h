@@ -122,8 +122,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     int pin;                    /* C: loop index + 1, 0 = free */
 
     /* Third line */
-    uint32_t stack_bytes;       /* C: 0 = the runtime's default */
-    uint8_t stack_class;        /* C: the size it is rounded up to, fiber/stack.h */
+    uint8_t stack_class;        /* C: its size, rounded up, fiber/stack.h */
     uint8_t io_budget;          /* R: ready I/O calls left before it gives way */
     bool told;                  /* R: delivered_message is set */
     bool named;                 /* M(lock): name is set */
@@ -132,19 +131,20 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     uint16_t users_pending;     /* M(lock): users' requests that wait for their delivery */
     uint32_t stall_reported;    /* A: the monitor has named it */
     struct whorl__spinlock lock;
-    int requests;               /* M(lock): cancels that were made and not taken back */
     uint64_t serial;            /* A: the N of Task-N */
     uint64_t waits_on;          /* A: R writes: enum whorl__park_reason; valid while PARKED */
     uint64_t born_ns;           /* A: the turn in which it was spawned */
     struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept by the task */
     struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
+    void *more;                 /* A: what few tasks have: task/extra.h; M(lock) to write */
 
     /* Cold: a task that is never cancelled nor named, and waits without deadlines, does not touch
      * this line. */
     uint64_t wake_ns;               /* A: R writes: the deadline of a wait that has one */
     const char *delivered_message;  /* R: of the cancel it got last; valid while told */
     const char *request_message;    /* M(lock): of the newest request */
-    uint64_t withdrawals;           /* M(lock): times that the last of them was taken back */
+    uint32_t withdrawals;           /* M(lock): times that the last of them was taken back */
+    int requests;                   /* M(lock): cancels that were made and not taken back */
     char name[WHORL_TASK_NAME_MAX + 1]; /* M(lock) */
 };
 

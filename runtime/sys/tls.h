@@ -1,7 +1,7 @@
 /*
  * tls.h - the only readers and writers of thread-locals, errno among them.
  *
- * Owns:       which worker the calling thread is.
+ * Owns:       which worker the calling thread is, and where its context is.
  * Threads:    each sees its own.
  * Invariant:  every call reads the thread-local of the thread it runs on, even when the same
  *             function called before on another thread: a task may wake up elsewhere.
@@ -16,6 +16,10 @@ struct whorl__worker;
 /* The calling thread's worker; NULL on a thread that drives no loop. Not to be kept over a wait. */
 struct whorl__worker *whorl__tls_worker(void);
 void whorl__tls_set_worker(struct whorl__worker *worker);
+
+/* Of a thread that drives no loop: where the word of the context stands that it is in, or NULL. */
+void **whorl__tls_context_at(void);
+void whorl__tls_set_context_at(void **at);
 
 /* Where the calling thread's errno lies: for a loop, which knows whose thread it is on. */
 int *whorl__tls_errno_at(void);

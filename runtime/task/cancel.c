@@ -104,7 +104,7 @@ struct request {
     const char *message;
     bool shutdown;                /* of the runtime's end: once a task */
     const struct whorl__cancel_path *path; /* the gathers it came through */
-    uint64_t withdrawals;         /* of the task when it was made */
+    uint32_t withdrawals;         /* of the task when it was made */
     struct whorl_future *awaited; /* where it goes on to, with a reference; NULL: stays here */
     bool taken;                   /* the task was parked: to be queued */
 };
@@ -353,7 +353,7 @@ static void answer_scopes_locked(struct whorl_task *task, bool accepted)
 /* What an await took along. */
 struct pending {
     unsigned users;
-    uint64_t withdrawals; /* of the task at that time */
+    uint32_t withdrawals; /* of the task at that time */
 };
 
 /*

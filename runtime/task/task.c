@@ -11,6 +11,7 @@
 #include "task/task.h"
 
 #include "task/cancel.h"
+#include "task/context.h"
 #include "task/future.h"
 #include "task/park.h"
 
@@ -76,6 +77,15 @@ static WHORL_COLD struct whorl__loop *place(struct whorl__runtime *runtime)
     return runtime->loops[whorl__add_u64(&runtime->place_next, 1) % runtime->loop_count];
 }
 
+/* The creator's context, or the one that was asked for. */
+static WHORL_COLD void give_context(struct whorl_task *task, struct whorl__loop *here,
+                                    struct whorl_task *creator, struct whorl_context *context)
+{
+    void *const word = context != NULL ? whorl__context_share(context)
+                                       : whorl__context_inherit(here, creator);
+    whorl__store_relaxed_ptr(&task->more, word); /* relaxed: published with the task */
+}
+
 /* A loop knows the time well enough, and a look at the clock is not free. */
 static uint64_t spawn_time(const struct whorl__loop *here)
 {
@@ -97,7 +107,6 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     task->arg = arg;
     task->arg_free = wanted->arg_free;
     whorl__task_set_pin(task, wanted->pin);
-    task->stack_bytes = (uint32_t)wanted->stack_bytes;
     task->stack_class = (uint8_t)(wanted->stack_bytes == 0
                                       ? runtime->stack_class
                                       : whorl__stack_class(wanted->stack_bytes));
@@ -107,6 +116,12 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     whorl__store_relaxed_u64(&task->born_ns, spawn_time(here)); /* relaxed: for dumps */
     set_name(task, wanted->name);
     reset_cancel(task);
+    struct whorl_task *const creator = here != NULL ? here->current : NULL;
+    /* relaxed: NULL, or not, is all that counts here */
+    if (WHORL_UNLIKELY(creator == NULL || wanted->context != NULL ||
+                       whorl__load_relaxed_ptr(&creator->more) != NULL)) {
+        give_context(task, here, creator, wanted->context);
+    }
 }
 
 static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
@@ -221,6 +236,11 @@ static void finish(struct whorl_task *task, int error)
         .message = cancelled && task->told ? task->delivered_message : NULL,
     };
     whorl__future_complete_alone(&task->future, &outcome);
+}
+
+void whorl__task_clear(struct whorl_task *task, struct whorl__loop *here)
+{
+    whorl__extra_clear(task, here);
 }
 
 void whorl__task_abandon(struct whorl_task *task, int error)

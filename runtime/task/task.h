@@ -12,6 +12,9 @@ void whorl__task_entry(struct whorl__fiber *self);
 /* Ends a task that never got a stack. */
 void whorl__task_abandon(struct whorl_task *task, int error);
 
+/* Nobody refers to the task any more; runtime->clear. */
+void whorl__task_clear(struct whorl_task *task, struct whorl__loop *here);
+
 /* The main task, from the thread that starts the runtime. */
 WHORL_MUST_USE int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body,
                                           void *arg, struct whorl_task **ret_task);

@@ -99,6 +99,7 @@ struct estate {
     struct whorl_future *pending;
     struct whorl_future *gather; /* of pending */
     struct whorl_future *done;   /* value &wrong */
+    struct whorl_context *context;
     struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
     struct whorl_group *group;   /* as open */
     int listener;
@@ -332,6 +333,38 @@ static void check_calls_of_a_simulation(void)
     whorl_sim_fail("outside");
 }
 
+static int no_locals(void *arg)
+{
+    (void)arg;
+    static const struct whorl_local key = {.initial = &wrong};
+    struct whorl_local_token token;
+    EXPECT(whorl_local_get(&key) == &wrong, true);
+    EXPECT(whorl_local_set(&key, ends, &token), 0);
+    EXPECT(whorl_local_get(&key) == ends, true);
+    EXPECT(whorl_local_reset(&token), 0);
+    whorl_local_forget(&token);
+    return whorl_local_get(&key) == &wrong ? 1 : 0;
+}
+
+/* The parent's contexts are refused, the child's own work. */
+static void check_contexts(const struct estate *estate)
+{
+    static const struct whorl_local key = {.initial = &wrong};
+    struct whorl_context *context = NULL;
+    REFUSED(whorl_task_context(estate->sleeper, &context));
+    REFUSED(whorl_local_set(&key, ends, NULL));
+    REFUSED(whorl_context_run(estate->context, never_run, NULL));
+    EXPECT(whorl_context_get(estate->context, &key) == &wrong, true);
+    EXPECT(whorl_context_ref(estate->context) == estate->context, true);
+    whorl_context_unref(estate->context);
+    EXPECT(context == NULL, true);
+    EXPECT(whorl_context_copy(&context), 0);
+    EXPECT(whorl_context_run(context, no_locals, NULL), 1);
+    whorl_context_unref(context);
+    EXPECT(whorl_context_new(&context), 0);
+    whorl_context_unref(context);
+}
+
 /* What needs no runtime works. */
 static void check_the_rest(void)
 {
@@ -359,6 +392,7 @@ static void check_all(void *arg)
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
     check_reports();
+    check_contexts(estate);
     check_calls_about_runtimes();
     check_calls_of_a_simulation();
     check_the_rest();
@@ -406,6 +440,7 @@ static int make_estate(struct estate *estate)
     estate->done = new_future();
     must(whorl_future_set_result(estate->done, &wrong));
     must(whorl_gather_start(&estate->pending, 1, 0, &estate->gather));
+    must(whorl_context_new(&estate->context));
     estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
     return estate->listener < 0 ? estate->listener : whorl_sleep(WHORL_MILLISECOND);
 }
@@ -427,6 +462,7 @@ static int use_estate_up(struct estate *estate)
     const bool asked = whorl_cancel(estate->sleeper, NULL) && whorl_cancel(estate->unnamed, NULL);
     const bool ended = finish(estate->sleeper) == -ECANCELED &&
                        finish(estate->unnamed) == -ECANCELED && finish(estate->finished) == 0;
+    whorl_context_unref(estate->context);
     whorl_future_unref(estate->gather);
     whorl_future_unref(estate->pending);
     whorl_future_unref(estate->done);

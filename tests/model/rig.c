@@ -4,6 +4,7 @@
 #include "model/rig.h"
 
 #include "lockfree/inbox.h"
+#include "task/context.h"
 #include "task/task.h"
 
 #define STACK_BYTES ((size_t)128 * 1024)
@@ -34,6 +35,7 @@ void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind)
     runtime->loops = rig->loop_list;
     runtime->stealing = kind == RIG_SHARING;
     runtime->scopes_made = 1; /* 0 is no scope's number */
+    runtime->clear = whorl__task_clear;
     MODEL_CHECK(whorl__slots_init(&runtime->slots) == 0);
     for (unsigned i = 0; i < loop_count; i++) {
         loop_init(rig, i, kind == RIG_STRICT);
@@ -177,6 +179,7 @@ void rig_fini(struct rig *rig)
         MODEL_CHECK(whorl__runqueue_length(&loop->queue) == 0);
         MODEL_CHECK(loop->timers.heap.count == 0);
         whorl__timers_fini(&loop->timers);
+        whorl__context_loop_fini(loop);
     }
     MODEL_CHECK(rig->runtime.shared.tasks.head == NULL);
     MODEL_CHECK(whorl__slots_close(&rig->runtime.slots)); /* nobody refers to a task any more */

@@ -126,6 +126,7 @@ struct model_thread {
     void *ready_arg;
     uint32_t priority;
     struct whorl__worker *worker; /* sys/tls.h */
+    void **context_at;            /* as above */
     int saved_errno;              /* sys/tls.h */
 
     struct model_clock now;      /* what it happens after */

@@ -35,6 +35,16 @@ void whorl__tls_set_worker(struct whorl__worker *worker)
     here()->worker = worker;
 }
 
+void **whorl__tls_context_at(void)
+{
+    return here()->context_at;
+}
+
+void whorl__tls_set_context_at(void **at)
+{
+    here()->context_at = at;
+}
+
 int *whorl__tls_errno_at(void)
 {
     return &here()->saved_errno;
