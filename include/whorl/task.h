@@ -34,8 +34,15 @@ struct whorl_attr {
     int pin;                     /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
     void (*arg_free)(void *arg); /* called exactly once when the task has ended, begun or not */
     struct whorl_context *context; /* NULL: a copy of the creator's; else this very one, shared */
-    uint64_t reserved[3];        /* 0 */
+    uint64_t flags;              /* WHORL_EAGER */
+    uint64_t reserved[2];        /* 0 */
 };
+
+/* whorl_attr.flags: the body runs at once, on the creator's thread and before whorl_spawn returns,
+ * until its first wait; from then on it is a task like any other. The creator stays where it is.
+ * Each has a stack of its own, so a chain of them takes memory and no depth. A task that does not
+ * begin where it is spawned (from a foreign thread, pinned to another loop) is queued. */
+#define WHORL_EAGER 1
 
 /* The value of whorl_attr.pin that keeps a task on loop k. */
 #define WHORL_PIN(k) ((k) + 1)

@@ -173,6 +173,9 @@ void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count);
 /* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it: the
  * heart of a turn, for who drives a loop by hand. */
 void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task);
+/* The same by the task that runs, or by a callback, for a task of its loop that has not begun:
+ * until that leaves its stack for the first time. The caller stays where it is. */
+void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task);
 /* The runtime's reference of a task, or anyone's, is given back. */
 void whorl__sched_drop(struct whorl_task *task);
 /* The same by the loop itself. */

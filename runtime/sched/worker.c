@@ -138,6 +138,27 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task)
     run_task(loop, task);
 }
 
+/*
+ * The stack that calls stands in for the loop's own: the task, when it leaves its stack, comes back
+ * here, and here it is published, as it would be there. batch_left: it cannot hand its turn to the
+ * next of the batch, which would return to the loop.
+ */
+void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
+{
+    struct whorl_task *const creator = loop->current;
+    const struct whorl__fiber host = loop->host;
+    const unsigned batch_left = loop->batch_left;
+    if (creator != NULL) {
+        loop->host.instrument = ((const struct whorl__fiber *)creator->fiber)->instrument;
+    }
+    loop->batch_left = 0;
+    run_task(loop, task);
+    loop->batch_left = batch_left;
+    loop->host = host;
+    /* release, pairs culprit_report: its fiber */
+    whorl__store_release_ptr(&loop->current, creator);
+}
+
 /* ---- what runs next ---- */
 
 /* A task that comes from another core costs a trip for each of its lines: let them overlap. */

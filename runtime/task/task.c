@@ -23,6 +23,8 @@
 #include <string.h>
 #include <unwind.h>
 
+#define ATTR_FLAGS WHORL_EAGER
+
 /* Process-wide, so that Task-N is unique over all runtimes. */
 static uint64_t next_serial = 1;
 
@@ -55,7 +57,8 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
         (attr->stack_bytes >= WHORL_STACK_LEAST && attr->stack_bytes <= WHORL_STACK_MAX);
     const bool pin_ok = attr->pin >= 0 && (unsigned)attr->pin <= runtime->loop_count;
     const bool reserved_ok = whorl__reserved_ok(attr->reserved, WHORL__RESERVED(attr));
-    return stack_ok && pin_ok && reserved_ok ? 0 : -EINVAL;
+    const bool flags_ok = (attr->flags & ~(uint64_t)ATTR_FLAGS) == 0;
+    return stack_ok && pin_ok && flags_ok && reserved_ok ? 0 : -EINVAL;
 }
 
 /* What a slot's last task left that the next one must not see. */
@@ -124,6 +127,32 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     }
 }
 
+/*
+ * Until its first wait, on a fiber of its own, while the creator is not suspended but calls: errno
+ * and the exceptions that the creator is handling stay the creator's.
+ */
+static WHORL_COLD void run_eagerly(struct whorl__loop *here, struct whorl_task *task)
+{
+    struct whorl__cxx held = {0};
+    const int saved_errno = *here->errno_at;
+    if (here->cxx != NULL) {
+        held = *here->cxx;
+        *here->cxx = (struct whorl__cxx){0};
+    }
+    whorl__sched_run_nested(here, task);
+    if (here->cxx != NULL) {
+        *here->cxx = held;
+    }
+    *here->errno_at = saved_errno;
+}
+
+/* Only where it would be run anyway. */
+static bool is_eager(const struct whorl__loop *here, const struct whorl_attr *attr)
+{
+    return attr != NULL && (attr->flags & WHORL_EAGER) != 0 && here != NULL &&
+           (attr->pin == 0 || attr->pin - 1 == (int)here->index);
+}
+
 static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
                     void *arg, const struct whorl_attr *attr, struct whorl_task **ret_task)
 {
@@ -149,7 +178,11 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
         *ret_task = task;
     }
     whorl__state_spawn(&task->word);
-    whorl__sched_submit_new(here, task);
+    if (WHORL_UNLIKELY(is_eager(here, attr))) {
+        run_eagerly(here, task);
+    } else {
+        whorl__sched_submit_new(here, task);
+    }
     return 0;
 }
 

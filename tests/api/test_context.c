@@ -120,7 +120,7 @@ static int run_many(void *arg)
     return get() == &none ? 0 : -EPROTO;
 }
 
-static void test_ctx_2_6_9_a_hundred_tasks_keep_their_own_over_waits_and_moves(void **state)
+static void test_ctx_2_and_6_and_9_a_hundred_tasks_keep_their_own_over_waits(void **state)
 {
     /* What a task has set is there after each wait, on whatever thread, and nobody else's. */
     (void)state;
@@ -600,7 +600,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ctx_1_later_changes_of_either_side_are_not_seen),
-        cmocka_unit_test(test_ctx_2_6_9_a_hundred_tasks_keep_their_own_over_waits_and_moves),
+        cmocka_unit_test(test_ctx_2_and_6_and_9_a_hundred_tasks_keep_their_own_over_waits),
         cmocka_unit_test(test_ctx_5_tasks_that_were_given_one_context_share_it),
         cmocka_unit_test(test_ctx_8_a_tasks_context_is_the_very_one_it_has),
         cmocka_unit_test(test_ctx_10_children_copy_when_they_are_made),
