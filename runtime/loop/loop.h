@@ -101,6 +101,22 @@ static inline struct whorl__loop *whorl__loop_current(void)
     return (struct whorl__loop *)whorl__tls_worker();
 }
 
+/* A reference on `map` from those at hand; false: there is none. */
+static inline bool whorl__stock_take(struct whorl__loop *loop, const void *map)
+{
+    const bool at_hand = loop->stock_map == map && loop->stock > 0;
+    loop->stock -= at_hand;
+    return at_hand;
+}
+
+/* And back; false: it is another map's. Never NULL. */
+static inline bool whorl__stock_give(struct whorl__loop *loop, const void *map)
+{
+    const bool kept = loop->stock_map == map;
+    loop->stock += kept;
+    return kept;
+}
+
 /* Never the same twice: 64 bits last for centuries. */
 static inline uint64_t whorl__serials_draw(struct whorl__serials *serials, uint64_t *source)
 {

@@ -457,7 +457,13 @@ void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count)
 /* What few tasks have beside their slot. `here`: the calling thread's loop, or NULL. */
 static void clear(struct whorl__loop *here, struct whorl_task *task)
 {
-    if (WHORL_UNLIKELY(whorl__load_relaxed_ptr(&task->more) != NULL)) { /* relaxed: it is alone */
+    void *const more = whorl__load_relaxed_ptr(&task->more); /* relaxed: it is alone */
+    if (WHORL_LIKELY(more == NULL)) {
+        return;
+    }
+    if (here != NULL && whorl__stock_give(here, more)) { /* task/context.c: no more than a map */
+        whorl__store_relaxed_ptr(&task->more, NULL); /* relaxed: it is alone */
+    } else {
         task->runtime->clear(task, here);
     }
 }

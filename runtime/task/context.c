@@ -39,7 +39,6 @@
 #include <errno.h>
 
 #define STOCK_BATCH 256
-#define STOCK_MAX   (4 * STOCK_BATCH)
 
 struct whorl_context {
     uint32_t references; /* A */
@@ -164,8 +163,7 @@ static WHORL_COLD void *stock_refill(struct whorl__loop *loop, struct whorl__map
 
 static void *inherit_map(struct whorl__loop *here, struct whorl__map *map)
 {
-    if (map != NULL && here->stock_map == map && here->stock > 0) {
-        here->stock--;
+    if (map != NULL && whorl__stock_take(here, map)) {
         return map;
     }
     if (map == NULL || map->owns) {
@@ -200,9 +198,7 @@ void whorl__context_release(void *word, struct whorl__loop *here)
     struct whorl_context *const shared = shared_of(word);
     if (shared != NULL) {
         whorl_context_unref(shared);
-    } else if (word != NULL && here != NULL && here->stock_map == word && here->stock < STOCK_MAX) {
-        here->stock++;
-    } else {
+    } else if (word == NULL || here == NULL || !whorl__stock_give(here, word)) {
         whorl__map_unref(word, 1);
     }
 }

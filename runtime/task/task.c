@@ -89,6 +89,22 @@ static WHORL_COLD void give_context(struct whorl_task *task, struct whorl__loop 
     whorl__store_relaxed_ptr(&task->more, word); /* relaxed: published with the task */
 }
 
+static inline void inherit(struct whorl_task *task, struct whorl__loop *here,
+                           struct whorl_context *context)
+{
+    struct whorl_task *const creator = here != NULL ? here->current : NULL;
+    /* relaxed: its own map, or nothing; anything else is read again, with acquire */
+    void *const word = creator != NULL ? whorl__load_relaxed_ptr(&creator->more) : NULL;
+    if (WHORL_LIKELY(creator != NULL && context == NULL && word == NULL)) {
+        return;
+    }
+    if (context == NULL && word != NULL && whorl__stock_take(here, word)) {
+        whorl__store_relaxed_ptr(&task->more, word); /* relaxed: published with the task */
+    } else {
+        give_context(task, here, creator, context);
+    }
+}
+
 /* A loop knows the time well enough, and a look at the clock is not free. */
 static uint64_t spawn_time(const struct whorl__loop *here)
 {
@@ -119,12 +135,7 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     whorl__store_relaxed_u64(&task->born_ns, spawn_time(here)); /* relaxed: for dumps */
     set_name(task, wanted->name);
     reset_cancel(task);
-    struct whorl_task *const creator = here != NULL ? here->current : NULL;
-    /* relaxed: NULL, or not, is all that counts here */
-    if (WHORL_UNLIKELY(creator == NULL || wanted->context != NULL ||
-                       whorl__load_relaxed_ptr(&creator->more) != NULL)) {
-        give_context(task, here, creator, wanted->context);
-    }
+    inherit(task, here, wanted->context);
 }
 
 /*
