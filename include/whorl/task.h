@@ -163,7 +163,8 @@ WHORL_API int whorl_return(void *value);
  *   message  NULL, or a text that outlives everyone who may ask for it (a literal)
  *
  * Returns true if the request was registered before the task was done; it promises nothing about
- * when, or whether the task obeys. Raises whorl_task_cancelling by one.
+ * when, or whether the task obeys. Raises whorl_task_cancelling by one. False: the body has ended.
+ * On another loop its argument may be being freed at this moment: whorl_task_done follows shortly.
  *
  * From:    any thread; a task may cancel itself      Waits: no      Allocates: no
  * Model:   Task.cancel; rows CANC-1 to CANC-28 of the conformance list

@@ -175,6 +175,54 @@ static void test_canc_3_before_the_first_step_the_body_never_runs(void **state)
     }
 }
 
+/* ---- a request that comes when the body has ended ---- */
+
+struct ending {
+    struct whorl_task *task;
+    bool registered;
+    bool done;
+    int requests;
+    int error;
+};
+
+static int end_at_once(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void cancel_ending(void *arg)
+{
+    struct ending *const ending = arg;
+    ending->registered = whorl_cancel(ending->task, NULL);
+    ending->done = whorl_task_done(ending->task);
+    ending->requests = whorl_task_cancelling(ending->task);
+}
+
+static int end_while_freeing(void *arg)
+{
+    struct ending *const ending = arg;
+    const struct whorl_attr attr = {.arg_free = cancel_ending,
+                                    .pin = WHORL_PIN(whorl_loop_current())};
+    must(whorl_spawn(end_at_once, ending, &attr, &ending->task));
+    ending->error = whorl_await(ending->task, NULL);
+    whorl_task_unref(ending->task);
+    return 0;
+}
+
+static void test_mt_13_cancel_comes_too_late_while_the_argument_is_freed(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct ending ending = {.registered = true, .done = true, .error = UNSET};
+        assert_int_equal(play(loops, end_while_freeing, &ending), 0);
+        assert_false(ending.registered);
+        assert_false(ending.done);
+        assert_int_equal(ending.requests, 0);
+        assert_int_equal(ending.error, 0);
+    }
+}
+
 static int cancel_many_unborn(void *arg)
 {
     struct unborn *const unborn = arg;
@@ -584,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_canc_2_cancel_only_requests),
         cmocka_unit_test(test_canc_2_and_26_not_cancelled_before_its_cleanup_has_ended),
         cmocka_unit_test(test_canc_3_before_the_first_step_the_body_never_runs),
+        cmocka_unit_test(test_mt_13_cancel_comes_too_late_while_the_argument_is_freed),
         cmocka_unit_test(test_mt_14_cancel_races_with_a_thief_that_starts_the_task),
         cmocka_unit_test(test_canc_4_the_awaited_future_is_cancelled_first),
         cmocka_unit_test(test_canc_5_cancelling_the_outer_cancels_the_inner_task),

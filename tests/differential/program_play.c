@@ -24,6 +24,7 @@ static struct {
     int64_t ms_ns;
     int64_t start_ns;
     pthread_mutex_t lock;
+    unsigned spawned;    /* M(lock) */
     unsigned violations; /* M(lock) */
     FILE *out;           /* NULL: standard output */
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -216,8 +217,17 @@ bool object_spawn(struct object *object)
     if (object->is_task && object->task == NULL) {
         const int error = whorl_spawn(task_body, object, &attr, &object->task);
         spawned = error == 0;
+        world.spawned += spawned;
         object->future = spawned ? whorl_task_future(object->task) : NULL;
     }
+    world_unlock();
+    return spawned;
+}
+
+static unsigned tasks_spawned(void)
+{
+    world_lock();
+    const unsigned spawned = world.spawned;
     world_unlock();
     return spawned;
 }
@@ -246,16 +256,24 @@ static bool wait_for_main(struct whorl_task *main_task, int64_t until_ns)
     return whorl_task_done(main_task);
 }
 
+/*
+ * Cancels all that live; true if it found any, or could have missed one: a task looked at before it
+ * was spawned. That a request comes too late is no sign of the end: the argument is freed first.
+ */
 static bool cancel_all(void)
 {
+    const unsigned spawned_before = tasks_spawned();
     bool any = false;
     for (unsigned i = 0; i < world.program->declared_count; i++) {
         world_lock();
         struct whorl_task *const task = world.program->declared[i]->task;
         world_unlock();
-        any |= task != NULL && whorl_cancel(task, "end");
+        if (task != NULL && !whorl_task_done(task)) {
+            (void)whorl_cancel(task, "end");
+            any = true;
+        }
     }
-    return any;
+    return any || tasks_spawned() != spawned_before;
 }
 
 static int make_futures(void)
@@ -302,6 +320,7 @@ int program_play(struct program *program, enum play_how how, int64_t ms_ns)
     world.how = how;
     world.ms_ns = ms_ns;
     world.start_ns = whorl_now();
+    world.spawned = 0;
     world.violations = 0;
     struct object *const main_object = find_task("main");
     if (main_object == NULL || make_futures() != 0 || !object_spawn(main_object)) {
