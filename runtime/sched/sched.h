@@ -44,6 +44,15 @@ struct whorl__monitor {
     void *samples;         /* L: the monitor's */
 };
 
+/* task/executor.c: what the runtime has of them. */
+struct whorl__executors {
+    struct whorl__spinlock lock;
+    struct whorl_executor *chosen; /* M(executors): the default one; NULL: none was used */
+    struct whorl_executor *owned;  /* M(executors): all, to be shut down at the end */
+    bool closed;                   /* M(executors): no default one any more */
+    struct whorl__at_end at_end;   /* registered with the first of them */
+};
+
 struct whorl__runtime {
     whorl__cxx_here *cxx_here;  /* C: of the C++ runtime; NULL without */
     uint32_t generation;        /* C: of the process it was started in; sys/fork.h */
@@ -79,6 +88,7 @@ struct whorl__runtime {
     uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
     uint32_t stop;         /* A: all tasks are done; loops leave */
     uint32_t visitors;     /* A: who looks into it from outside; roster.c */
+    struct whorl__executors executors;
     uint64_t id;           /* C: counts the runtimes of the process */
     void *next_older;      /* A: struct whorl__runtime */
 };

@@ -115,6 +115,7 @@ struct whorl_sim_thread {
     int64_t computes_since_ns; /* in a stall that the program asked for; 0: not so */
     struct whorl__worker *worker; /* its thread-locals while it does not run */
     void **context_at;
+    void *work;
     int saved_errno;
     struct whorl__fiber *fiber;   /* its own stack; NULL once that was given back */
     struct whorl__fiber *at;      /* where it goes on: context, or fiber before it has begun */

@@ -64,6 +64,12 @@ static int sim_thread_join(pthread_t handle)
     return (int)whorl__sim_done(0);
 }
 
+/* All are joined in the end: a thread that does not end is a finding. */
+static void sim_thread_detach(pthread_t handle)
+{
+    (void)handle;
+}
+
 static int sim_thread_id(void)
 {
     whorl__sim_call(WHORL__SIM_ID, 0);
@@ -350,7 +356,9 @@ const struct whorl__os whorl__sim_table = {
     .advise = whorl__sim_advise,
     .now_ns = sim_now_ns,
     .thread_start = sim_thread_start,
+    .thread_start_quiet = sim_thread_start, /* no signals are played */
     .thread_join = sim_thread_join,
+    .thread_detach = sim_thread_detach,
     .thread_id = sim_thread_id,
     .thread_cpu_ns = sim_thread_cpu_ns,
     .thread_signal = sim_thread_signal,

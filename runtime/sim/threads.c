@@ -252,6 +252,7 @@ static struct whorl_sim_thread *choose(void)
 static void put_locals_away(struct whorl_sim_thread *thread)
 {
     thread->worker = whorl__tls_worker();
+    thread->work = whorl__tls_work();
     thread->saved_errno = whorl__tls_errno();
     thread->context_at = whorl__tls_context_at();
 }
@@ -259,6 +260,7 @@ static void put_locals_away(struct whorl_sim_thread *thread)
 static void fetch_locals(const struct whorl_sim_thread *thread)
 {
     whorl__tls_set_worker(thread->worker);
+    whorl__tls_set_work(thread->work);
     whorl__tls_set_errno(thread->saved_errno);
     whorl__tls_set_context_at(thread->context_at);
 }

@@ -35,6 +35,7 @@ static void become_child(void)
 {
     struct whorl__worker *const worker = whorl__tls_worker();
     whorl__tls_set_worker(NULL);
+    whorl__tls_set_work(NULL);
     whorl__fork_generation++;
     if (on_child != NULL) {
         on_child(worker);

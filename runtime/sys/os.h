@@ -36,7 +36,10 @@ struct whorl__os {
 
     /* threads */
     int (*thread_start)(pthread_t *ret_thread, void *(*body)(void *), void *arg);
+    int (*thread_start_quiet)(pthread_t *ret_thread, void *(*body)(void *),
+                              void *arg); /* the same, with all signals blocked but faults */
     int (*thread_join)(pthread_t thread);
+    void (*thread_detach)(pthread_t thread);     /* nobody will join it */
     int (*thread_id)(void);                      /* the kernel's number of the calling thread */
     int64_t (*thread_cpu_ns)(pthread_t thread);  /* CPU time it has used; -errno */
     int (*thread_signal)(pthread_t thread, int signal);

@@ -113,6 +113,29 @@ static int linux_thread_start(pthread_t *ret_thread, void *(*body)(void *), void
     return 0;
 }
 
+/* Blocked before it begins: a mask that the thread sets itself would come too late for a signal. */
+static int linux_thread_start_quiet(pthread_t *ret_thread, void *(*body)(void *), void *arg)
+{
+    sigset_t quiet, before;
+    sigfillset(&quiet);
+    sigdelset(&quiet, SIGSEGV);
+    sigdelset(&quiet, SIGBUS);
+    sigdelset(&quiet, SIGFPE);
+    sigdelset(&quiet, SIGILL);
+    sigdelset(&quiet, SIGTRAP);
+    sigdelset(&quiet, SIGABRT);
+    sigdelset(&quiet, SIGSYS);
+    pthread_sigmask(SIG_SETMASK, &quiet, &before);
+    const int error = linux_thread_start(ret_thread, body, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static void linux_thread_detach(pthread_t thread)
+{
+    (void)pthread_detach(thread);
+}
+
 static int linux_thread_id(void)
 {
     return (int)syscall(SYS_gettid);
@@ -401,7 +424,9 @@ const struct whorl__os whorl__os_linux = {
     .advise = linux_advise,
     .now_ns = linux_now_ns,
     .thread_start = linux_thread_start,
+    .thread_start_quiet = linux_thread_start_quiet,
     .thread_join = linux_thread_join,
+    .thread_detach = linux_thread_detach,
     .thread_id = linux_thread_id,
     .thread_cpu_ns = linux_thread_cpu_ns,
     .thread_signal = linux_thread_signal,

@@ -1,7 +1,7 @@
 /*
  * tls.c - thread-locals behind a wall the compiler cannot look through.
  *
- * Owns:       current_worker, current_context.
+ * Owns:       current_worker, current_context, current_work.
  * Threads:    each its own copy.
  * Invariant:  two calls stay two calls, and each computes the address anew. WHORL_OPAQUE keeps the
  *             compiler from inlining the body, where it would share one address between two reads;
@@ -21,6 +21,7 @@ static _Thread_local struct whorl__worker *current_worker
     __attribute__((tls_model("initial-exec")));
 
 static _Thread_local void **current_context __attribute__((tls_model("initial-exec")));
+static _Thread_local void *current_work __attribute__((tls_model("initial-exec")));
 
 WHORL_OPAQUE struct whorl__worker *whorl__tls_worker(void)
 {
@@ -48,6 +49,20 @@ WHORL_OPAQUE void whorl__tls_set_context_at(void **at)
     void ***slot = &current_context;
     __asm__ volatile("" : "+r"(slot));
     *slot = at;
+}
+
+WHORL_OPAQUE void *whorl__tls_work(void)
+{
+    void **slot = &current_work;
+    __asm__ volatile("" : "+r"(slot));
+    return *slot;
+}
+
+WHORL_OPAQUE void whorl__tls_set_work(void *work)
+{
+    void **slot = &current_work;
+    __asm__ volatile("" : "+r"(slot));
+    *slot = work;
 }
 
 WHORL_OPAQUE int *whorl__tls_errno_at(void)

@@ -1,7 +1,8 @@
 /*
  * tls.h - the only readers and writers of thread-locals, errno among them.
  *
- * Owns:       which worker the calling thread is, and where its context is.
+ * Owns:       which worker the calling thread is, where its context is, and at which work of an
+ *             executor it is.
  * Threads:    each sees its own.
  * Invariant:  every call reads the thread-local of the thread it runs on, even when the same
  *             function called before on another thread: a task may wake up elsewhere.
@@ -20,6 +21,10 @@ void whorl__tls_set_worker(struct whorl__worker *worker);
 /* Of a thread that drives no loop: where the word of the context stands that it is in, or NULL. */
 void **whorl__tls_context_at(void);
 void whorl__tls_set_context_at(void **at);
+
+/* What a thread of an executor is at: struct whorl__work; NULL on every other thread. */
+void *whorl__tls_work(void);
+void whorl__tls_set_work(void *work);
 
 /* Where the calling thread's errno lies: for a loop, which knows whose thread it is on. */
 int *whorl__tls_errno_at(void);

@@ -12,6 +12,7 @@
 
 #include "task/cancel.h"
 #include "task/context.h"
+#include "task/executor.h"
 #include "task/future.h"
 #include "task/park.h"
 
@@ -363,7 +364,7 @@ int whorl_return(void *value)
 {
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
-        return whorl__error_outside();
+        return whorl__work_return(value);
     }
     task->future.value = value; /* nobody looks before the task is done */
     return 0;

@@ -100,6 +100,7 @@ struct estate {
     struct whorl_future *gather; /* of pending */
     struct whorl_future *done;   /* value &wrong */
     struct whorl_context *context;
+    struct whorl_executor *executor; /* has one thread, idle; its lock is held */
     struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
     struct whorl_group *group;   /* as open */
     int listener;
@@ -117,6 +118,7 @@ static void take_locks(const struct estate *estate)
     whorl__spin_lock(&runtime->shared.lock);
     whorl__spin_lock(&runtime->idle.lock);
     whorl__spin_lock(&runtime->records.lock);
+    whorl__spin_lock((struct whorl__spinlock *)(void *)estate->executor); /* its first field */
     (void)whorl__or_u32(&estate->sleeper->future.word, WHORL__FUTURE_LOCKED);
     (void)whorl__or_u32(&estate->pending->word, WHORL__FUTURE_LOCKED);
     (void)whorl__or_u32(&estate->done->word, WHORL__FUTURE_LOCKED);
@@ -136,6 +138,7 @@ static void give_locks(const struct estate *estate)
     unlock_future(estate->done);
     unlock_future(estate->pending);
     unlock_future(&estate->sleeper->future);
+    whorl__spin_unlock((struct whorl__spinlock *)(void *)estate->executor);
     whorl__spin_unlock(&runtime->records.lock);
     whorl__spin_unlock(&runtime->idle.lock);
     whorl__spin_unlock(&runtime->shared.lock);
@@ -365,6 +368,41 @@ static void check_contexts(const struct estate *estate)
     whorl_context_unref(context);
 }
 
+static void check_executor(struct whorl_executor *executor)
+{
+    struct whorl_executor_stats stats;
+    struct whorl_future *future = NULL;
+    REFUSED(whorl_to_thread(never_run, NULL, NULL, NULL));
+    REFUSED(whorl_executor_submit(executor, never_run, NULL, NULL, &future));
+    REFUSED(whorl_executor_submit(NULL, never_run, NULL, NULL, &future));
+    REFUSED(whorl_executor_set_default(executor));
+    REFUSED(whorl_executor_shutdown(executor, 0, WHORL_NEVER));
+    REFUSED(whorl_executor_shutdown_default(WHORL_NEVER));
+    REFUSED(whorl_executor_stats(executor, &stats));
+    EXPECT(future == NULL, true);
+    whorl_executor_free(executor);
+}
+
+static int hand_over(void *arg)
+{
+    return whorl_return(arg);
+}
+
+/* One that the child makes has threads. */
+static void check_own_executor(void)
+{
+    struct whorl_executor *executor = NULL;
+    struct whorl_future *future = NULL;
+    void *value = NULL;
+    EXPECT(whorl_executor_new(NULL, &executor), 0);
+    EXPECT(whorl_executor_submit(executor, hand_over, &wrong, NULL, &future), 0);
+    EXPECT(whorl_future_await(future, &value), 0);
+    EXPECT(value == &wrong, true);
+    EXPECT(whorl_executor_shutdown(executor, 0, WHORL_NEVER), 0);
+    whorl_future_unref(future);
+    whorl_executor_free(executor);
+}
+
 /* What needs no runtime works. */
 static void check_the_rest(void)
 {
@@ -395,6 +433,8 @@ static void check_all(void *arg)
     check_contexts(estate);
     check_calls_about_runtimes();
     check_calls_of_a_simulation();
+    check_executor(estate->executor);
+    check_own_executor();
     check_the_rest();
     if (estate->after != NULL) {
         estate->after(estate);
@@ -441,6 +481,8 @@ static int make_estate(struct estate *estate)
     must(whorl_future_set_result(estate->done, &wrong));
     must(whorl_gather_start(&estate->pending, 1, 0, &estate->gather));
     must(whorl_context_new(&estate->context));
+    must(whorl_executor_new(NULL, &estate->executor));
+    must(whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL));
     estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
     return estate->listener < 0 ? estate->listener : whorl_sleep(WHORL_MILLISECOND);
 }
@@ -466,7 +508,10 @@ static int use_estate_up(struct estate *estate)
     whorl_future_unref(estate->gather);
     whorl_future_unref(estate->pending);
     whorl_future_unref(estate->done);
-    return talks && asked && ended ? 0 : -EPROTO;
+    const int still = whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL);
+    must(whorl_executor_shutdown(estate->executor, 0, WHORL_NEVER));
+    whorl_executor_free(estate->executor);
+    return still == 0 && talks && asked && ended ? 0 : -EPROTO;
 }
 
 static int fork_from_task(void *arg)

@@ -446,6 +446,12 @@ static int kernel_thread_join(pthread_t number)
     return 0;
 }
 
+/* Its memory is the model's: there is nothing to give back. */
+static void kernel_thread_detach(pthread_t number)
+{
+    (void)number;
+}
+
 static int kernel_thread_id(void)
 {
     return 1000 + (int)model_thread();
@@ -573,6 +579,8 @@ void kernel_begin(struct kernel *kernel)
     model_os.protect = kernel_protect;
     model_os.advise = kernel_advise;
     model_os.thread_start = kernel_thread_start;
+    model_os.thread_start_quiet = kernel_thread_start;
+    model_os.thread_detach = kernel_thread_detach;
     model_os.thread_join = kernel_thread_join;
     model_os.thread_id = kernel_thread_id;
     model_os.thread_cpu_ns = kernel_thread_cpu_ns;

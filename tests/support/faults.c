@@ -209,6 +209,8 @@ static int stack_call(const stack_t *stack)
     }
 
 PLAIN(int, protect, (void *base, size_t bytes, int protection), (base, bytes, protection), 0)
+PLAIN(int, thread_start_quiet, (pthread_t * ret_thread, void *(*body)(void *), void *arg),
+      (ret_thread, body, arg), 0)
 PLAIN(int, thread_join, (pthread_t thread), (thread), 0)
 PLAIN(int, thread_id, (void), (), 0)
 PLAIN(int64_t, now_ns, (void), (), 0)
@@ -244,6 +246,12 @@ static void faulty_yield(void)
 {
     (void)hit(FAULTS_yield, 0);
     whorl__os_linux.yield();
+}
+
+static void faulty_thread_detach(pthread_t thread)
+{
+    (void)hit(FAULTS_thread_detach, 0);
+    whorl__os_linux.thread_detach(thread);
 }
 
 /* As on a machine that has a core for each thread: there, who holds a loop and computes uses the

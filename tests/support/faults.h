@@ -22,7 +22,8 @@
 #define FAULTS_ENTRIES(X)                                                                          \
     X(alloc) X(free) X(map) X(unmap) X(protect) X(advise)                                          \
     X(now_ns)                                                                                      \
-    X(thread_start) X(thread_join) X(thread_id) X(thread_cpu_ns) X(thread_signal)                  \
+    X(thread_start) X(thread_start_quiet) X(thread_join) X(thread_detach)                          \
+    X(thread_id) X(thread_cpu_ns) X(thread_signal)                                                 \
     X(yield) X(signal_stack)                                                                       \
     X(futex_wait) X(futex_wake)                                                                    \
     X(epoll_create) X(epoll_ctl) X(epoll_wait) X(eventfd) X(poll)                                  \

@@ -185,6 +185,8 @@ static const struct duty duties[FAULTS_ENTRY_COUNT] = {
     [FAULTS_advise] = {IN_START, IN_SERVICE},
     [FAULTS_now_ns] = {.never = "the clock is always there; it returns a time"},
     [FAULTS_thread_start] = {IN_START},
+    [FAULTS_thread_start_quiet] = {.never = "of an executor: api/test_executor.c", .unused = true},
+    [FAULTS_thread_detach] = {.never = "it returns nothing", .unused = true},
     [FAULTS_thread_join] = {IN_START, IN_STOP},
     [FAULTS_thread_id] = {.never = "gettid has no errors"},
     [FAULTS_thread_cpu_ns] = {IN_SERVICE},

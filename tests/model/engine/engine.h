@@ -125,9 +125,10 @@ struct model_thread {
     bool (*ready)(void *arg);
     void *ready_arg;
     uint32_t priority;
-    struct whorl__worker *worker; /* sys/tls.h */
-    void **context_at;            /* as above */
-    int saved_errno;              /* sys/tls.h */
+    struct whorl__worker *worker; /* sys/tls.h, as the next three */
+    void **context_at;
+    void *work;
+    int saved_errno;
 
     struct model_clock now;      /* what it happens after */
     struct model_clock acquired; /* of messages read without acquire; an acquire fence joins it */

@@ -45,6 +45,16 @@ void whorl__tls_set_context_at(void **at)
     here()->context_at = at;
 }
 
+void *whorl__tls_work(void)
+{
+    return here()->work;
+}
+
+void whorl__tls_set_work(void *work)
+{
+    here()->work = work;
+}
+
 int *whorl__tls_errno_at(void)
 {
     return &here()->saved_errno;
