@@ -309,7 +309,7 @@ static int try_accept(struct whorl__call *call, bool anyway)
     if (!(seen & WHORL__SLOT_READY) && !anyway) {
         return -EAGAIN;
     }
-    const int fd = whorl__os->accept(record->fd, NULL, NULL);
+    const int fd = (int)whorl__call_answer(whorl__os->accept(record->fd, NULL, NULL));
     if (fd == -EAGAIN) {
         whorl__record_clear(record, WHORL__IN, seen);
     }
@@ -380,11 +380,11 @@ static int await_answer(struct whorl__call *call, const struct address *address,
         socklen_t answer_bytes = sizeof answer;
         error = whorl__os->getsockopt(record->fd, SOL_SOCKET, SO_ERROR, &answer, &answer_bytes);
         if (error != 0 || answer != 0) {
-            return error != 0 ? error : -answer;
+            return (int)whorl__call_answer(error != 0 ? error : -answer);
         }
         error = whorl__os->connect(record->fd, &address->any, address->bytes);
         if (error != -EALREADY && error != -EINPROGRESS) {
-            return error == -EISCONN ? 0 : error;
+            return error == -EISCONN ? 0 : (int)whorl__call_answer(error);
         }
     }
 }
@@ -408,7 +408,7 @@ static int connect_patiently(struct whorl__call *call, const struct address *add
             return error;
         }
     }
-    return error;
+    return (int)whorl__call_answer(error);
 }
 
 static int connect_call(struct whorl__call *call, const struct address *address,

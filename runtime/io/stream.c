@@ -30,7 +30,7 @@ static ssize_t try_read(struct whorl__call *call, void *ret_bytes, size_t bytes_
     if (!may_be_ready(seen) && !anyway) {
         return -EAGAIN;
     }
-    const ssize_t got = whorl__os->read(record->fd, ret_bytes, bytes_max);
+    const ssize_t got = whorl__call_answer(whorl__os->read(record->fd, ret_bytes, bytes_max));
     whorl__plain_read(&record->kind);
     const bool drained = got > 0 && (size_t)got < bytes_max && record->kind == WHORL__TCP &&
                          !(seen & WHORL__SLOT_HANGUP);
@@ -105,7 +105,7 @@ static ssize_t try_write(struct whorl__call *call, struct iovec *parts, int part
     if (!may_be_ready(seen)) {
         return -EAGAIN;
     }
-    const ssize_t put = put_parts(record, parts, part_count);
+    const ssize_t put = whorl__call_answer(put_parts(record, parts, part_count));
     if (put == -EAGAIN) {
         whorl__record_clear(record, WHORL__OUT, seen);
     }

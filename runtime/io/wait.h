@@ -55,6 +55,13 @@ WHORL_MUST_USE static inline int whorl__call_wait(struct whorl__call *call,
     return whorl__call_wait_any(call, 1U << direction, deadline_ns);
 }
 
+/* What the kernel answered. Its own ECANCELED (a timerfd whose clock was set) is a failure like
+ * others: from whorl's calls, -ECANCELED means that the task was cancelled. */
+static inline ssize_t whorl__call_answer(ssize_t answer)
+{
+    return WHORL_UNLIKELY(answer == -ECANCELED) ? -EIO : answer;
+}
+
 /*
  * What a call returns that waited for nothing and moved nothing: the cancel is taken now. 0 if it
  * was withdrawn meanwhile: try again.

@@ -626,6 +626,68 @@ static void test_read_that_fails_is_told_once_and_reads_on(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- a cancel of the kernel's own ---- */
+
+static int kernel_cancels_main(void *arg)
+{
+    int fds[2];
+    char byte = 0;
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    (void)arg;
+    if (!net_pair(NET_TCP4, fds)) {
+        return 0;
+    }
+    NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
+    NET_EXPECT_EQUAL(whorl_fd_wait(fds[0], POLLIN), POLLIN);
+    fail_calls(FAULTS_read, 0, -ECANCELED, 1);
+    NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), -EIO);
+    fail_calls(FAULTS_send, 0, -ECANCELED, 1);
+    NET_EXPECT_EQUAL(whorl_write(fds[0], "x", 1), -EIO);
+    fail_calls(FAULTS_connect, 0, -ECANCELED, 1);
+    NET_EXPECT_EQUAL(net_connect(&listener, WHORL_NEVER), -EIO);
+    const int near = net_connect(&listener, WHORL_NEVER);
+    fail_calls(FAULTS_accept, 0, -ECANCELED, 1);
+    NET_EXPECT_EQUAL(whorl_accept(listener.fd), -EIO);
+    fail_nothing();
+    NET_EXPECT_EQUAL(whorl_read(fds[0], &byte, 1), 1); /* the byte is there still */
+    NET_EXPECT_EQUAL(whorl_task_cancelling(whorl_task_current()), 0);
+    NET_EXPECT_EQUAL(whorl_close(near) + whorl_close(fds[0]) + whorl_close(fds[1]), 0);
+    net_listener_close(&listener);
+    return 0;
+}
+
+/* What the kernel kept of a connection that it had begun. */
+static int cancelled_getsockopt(int fd, int level, int option, void *ret_value,
+                                socklen_t *ret_bytes)
+{
+    const int error = whorl__os_linux.getsockopt(fd, level, option, ret_value, ret_bytes);
+    if (error == 0 && level == SOL_SOCKET && option == SO_ERROR) {
+        memcpy(ret_value, &(int){ECANCELED}, sizeof(int));
+    }
+    return error;
+}
+
+static int kernel_cancels_later_main(void *arg)
+{
+    struct net_listener listener = net_listen(NET_TCP4, 0);
+    (void)arg;
+    whorl__store_release_u32(&interrupted, 0);
+    NET_EXPECT_EQUAL(net_connect(&listener, WHORL_NEVER), -EIO);
+    NET_EXPECT_EQUAL(whorl__load_acquire_u32(&interrupted), 1);
+    net_listener_close(&listener);
+    return 0;
+}
+
+static void test_canc_27_what_the_kernel_calls_cancelled_is_eio(void **state)
+{
+    /* -ECANCELED from a call means that the task was cancelled, and nothing else. */
+    (void)state;
+    net_run_each(kernel_cancels_main, NULL);
+    faults_table()->connect = interrupted_connect;
+    faults_table()->getsockopt = cancelled_getsockopt;
+    net_run_each(kernel_cancels_later_main, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -643,6 +705,7 @@ int main(void)
         TEST(test_write_of_one_byte_at_a_time_writes_all),
         TEST(test_write_through_a_storm_of_eagain_gets_through),
         TEST(test_read_that_fails_is_told_once_and_reads_on),
+        TEST(test_canc_27_what_the_kernel_calls_cancelled_is_eio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
