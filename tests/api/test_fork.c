@@ -549,7 +549,7 @@ static void assert_fork_is_survived(int loops, whorl_body *body, struct estate e
     assert_int_equal(estate.status, 0);
 }
 
-static void test_child_of_a_task_is_refused_everything_at_once(void **state)
+static void test_loop_22_child_of_a_task_is_refused_everything_at_once(void **state)
 {
     /* -ECHILD from each call that the parent's runtime would have to answer, with its locks held */
     (void)state;
@@ -626,7 +626,7 @@ static void skip_unless_children_start_threads(void)
     }
 }
 
-static void test_child_runs_a_runtime_of_its_own(void **state)
+static void test_loop_22_child_runs_a_runtime_of_its_own(void **state)
 {
     /* Twice in a row, with loops, timers, sockets; by a child of a task, and of a thread. */
     (void)state;
@@ -825,9 +825,9 @@ static void test_forks_in_the_middle_of_everything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_child_of_a_task_is_refused_everything_at_once),
+        cmocka_unit_test(test_loop_22_child_of_a_task_is_refused_everything_at_once),
         cmocka_unit_test(test_child_of_a_thread_is_refused_everything_at_once),
-        cmocka_unit_test(test_child_runs_a_runtime_of_its_own),
+        cmocka_unit_test(test_loop_22_child_runs_a_runtime_of_its_own),
         cmocka_unit_test(test_child_exits_in_the_ordinary_way),
         cmocka_unit_test(test_child_of_a_loop_is_neither_pinned_nor_named_after_it),
         cmocka_unit_test(test_body_that_returns_in_a_child_is_told_to_exit),

@@ -27,7 +27,7 @@ static void swallow(void *log_arg, const char *line)
     (void)line;
 }
 
-static void test_run_bad_options_are_einval_and_start_nothing(void **state)
+static void test_loop_14_bad_options_or_no_body_are_einval_and_start_nothing(void **state)
 {
     /* Each on its own; no thread, no descriptor, and the body is not called. */
     (void)state;
@@ -106,7 +106,7 @@ static int run_again(void *arg)
     return 0;
 }
 
-static void test_run_8_inside_a_task_is_ebusy(void **state)
+static void test_run_8_and_loop_15_inside_a_task_is_ebusy(void **state)
 {
     /* And the task goes on. */
     (void)state;
@@ -119,7 +119,7 @@ static void test_run_8_inside_a_task_is_ebusy(void **state)
     }
 }
 
-static void test_calls_that_need_a_task_are_eperm_outside(void **state)
+static void test_tmo_19_and_loop_21_calls_that_need_a_task_are_eperm_outside(void **state)
 {
     /* On a plain thread, without a runtime: refused, nothing crashes, outputs stay. */
     (void)state;
@@ -248,9 +248,7 @@ static int keep_on(void *arg)
 static int leave_stubborn(void *arg)
 {
     must(whorl_spawn(keep_on, arg, NULL, NULL));
-    for (int i = 0; i < 8; i++) {
-        must(whorl_yield());
-    }
+    settle();
     return -EPIPE;
 }
 
@@ -258,9 +256,11 @@ static void test_run_4_leftover_that_swallows_its_cancel_is_still_waited_for(voi
 {
     /* Asked once, not again and again: its later waits succeed. */
     (void)state;
-    int rounds = 0;
-    assert_int_equal(play(1, leave_stubborn, &rounds), -EPIPE);
-    assert_int_equal(rounds, 200);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        int rounds = 0;
+        assert_int_equal(play(loops, leave_stubborn, &rounds), -EPIPE);
+        assert_int_equal(rounds, 200);
+    }
 }
 
 struct late_spawn {
@@ -286,21 +286,21 @@ static int spawn_late(void *arg)
 static int leave_spawner(void *arg)
 {
     must(whorl_spawn(spawn_late, arg, NULL, NULL));
-    for (int i = 0; i < 8; i++) {
-        must(whorl_yield());
-    }
+    settle();
     return 0;
 }
 
-static void test_run_5_the_ending_runtime_takes_no_new_tasks(void **state)
+static void test_run_5_and_task_12_the_ending_runtime_takes_no_new_tasks(void **state)
 {
-    /* Refused, not lost: the argument stays the caller's. Row TASK-12. */
+    /* Refused, not lost: the argument stays the caller's. */
     (void)state;
-    struct late_spawn late = {.error = UNSET};
-    assert_int_equal(play(1, leave_spawner, &late), 0);
-    assert_int_equal(late.error, -ECANCELED);
-    assert_null(late.handle);
-    assert_int_equal(late.frees, 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct late_spawn late = {.error = UNSET};
+        assert_int_equal(play(loops, leave_spawner, &late), 0);
+        assert_int_equal(late.error, -ECANCELED);
+        assert_null(late.handle);
+        assert_int_equal(late.frees, 0);
+    }
 }
 
 /* Leftovers that wait for one another: in a chain, in a circle, in a gather that leads back. */
@@ -486,15 +486,15 @@ static void test_run_two_at_once_in_two_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_bad_options_are_einval_and_start_nothing),
+        cmocka_unit_test(test_loop_14_bad_options_or_no_body_are_einval_and_start_nothing),
         cmocka_unit_test(test_run_good_options_give_the_loops_asked_for),
-        cmocka_unit_test(test_run_8_inside_a_task_is_ebusy),
-        cmocka_unit_test(test_calls_that_need_a_task_are_eperm_outside),
+        cmocka_unit_test(test_run_8_and_loop_15_inside_a_task_is_ebusy),
+        cmocka_unit_test(test_tmo_19_and_loop_21_calls_that_need_a_task_are_eperm_outside),
         cmocka_unit_test(test_run_1_returns_what_the_body_returned),
         cmocka_unit_test(test_run_twice_in_a_row_and_often),
         cmocka_unit_test(test_run_2_and_3_leftovers_are_cancelled_and_waited_for),
         cmocka_unit_test(test_run_4_leftover_that_swallows_its_cancel_is_still_waited_for),
-        cmocka_unit_test(test_run_5_the_ending_runtime_takes_no_new_tasks),
+        cmocka_unit_test(test_run_5_and_task_12_the_ending_runtime_takes_no_new_tasks),
         cmocka_unit_test(test_run_2_leftovers_in_a_circle_end_too),
         cmocka_unit_test(test_run_handles_stay_valid_after_it_returned),
         cmocka_unit_test(test_run_as_many_have_ended_as_begun),

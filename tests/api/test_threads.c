@@ -132,19 +132,21 @@ static void test_thr_10_a_thread_can_wait_with_a_deadline(void **state)
 {
     /* -ETIMEDOUT, not early, and the task is not disturbed. */
     (void)state;
-    struct host host;
-    struct whorl_task *task = NULL;
-    open_host(&host, 2);
-    assert_int_equal(whorl_spawn_remote(host.main, sit_for_ever, NULL, NULL, &task), 0);
-    const int64_t deadline_ns = whorl_after(5 * WHORL_MILLISECOND);
-    assert_int_equal(whorl_join(task, deadline_ns, NULL), -ETIMEDOUT);
-    assert_true(whorl_now() >= deadline_ns);
-    assert_false(whorl_task_done(task));
-    assert_int_equal(whorl_join(task, 0, NULL), -ETIMEDOUT);
-    assert_true(whorl_cancel(task, NULL));
-    assert_int_equal(whorl_await(task, NULL), -ECANCELED);
-    whorl_task_unref(task);
-    assert_int_equal(close_host(&host), 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct host host;
+        struct whorl_task *task = NULL;
+        open_host(&host, loops);
+        assert_int_equal(whorl_spawn_remote(host.main, sit_for_ever, NULL, NULL, &task), 0);
+        const int64_t deadline_ns = whorl_after(5 * WHORL_MILLISECOND);
+        assert_int_equal(whorl_join(task, deadline_ns, NULL), -ETIMEDOUT);
+        assert_true(whorl_now() >= deadline_ns);
+        assert_false(whorl_task_done(task));
+        assert_int_equal(whorl_join(task, 0, NULL), -ETIMEDOUT);
+        assert_true(whorl_cancel(task, NULL));
+        assert_int_equal(whorl_await(task, NULL), -ECANCELED);
+        whorl_task_unref(task);
+        assert_int_equal(close_host(&host), 0);
+    }
 }
 
 static void test_thr_11_and_12_a_thread_cancels_a_task(void **state)

@@ -35,7 +35,7 @@ static int move_main(void *arg)
     return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
-static void test_descriptor_moves_when_its_task_waited_elsewhere_eight_times(void **state)
+static void test_mt_20_descriptor_moves_when_its_task_waited_elsewhere_eight_times(void **state)
 {
     /* Seven are chance, eight are a habit; no byte is lost on the way. */
     (void)state;
@@ -141,7 +141,7 @@ static int wander_main(void *arg)
     return 0;
 }
 
-static void test_streams_read_from_one_loop_after_another_arrive_exactly(void **state)
+static void test_mt_20_streams_read_from_one_loop_after_another_arrive_exactly(void **state)
 {
     /* Descriptors on the move while bytes come in: two pollers, one record. */
     (void)state;
@@ -231,9 +231,9 @@ static void test_numbers_handed_from_task_to_task_on_many_loops_stay_apart(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_descriptor_moves_when_its_task_waited_elsewhere_eight_times),
+        cmocka_unit_test(test_mt_20_descriptor_moves_when_its_task_waited_elsewhere_eight_times),
         cmocka_unit_test(test_descriptor_stays_while_its_tasks_come_home_in_between),
-        cmocka_unit_test(test_streams_read_from_one_loop_after_another_arrive_exactly),
+        cmocka_unit_test(test_mt_20_streams_read_from_one_loop_after_another_arrive_exactly),
         cmocka_unit_test(test_record_of_a_number_used_thousands_of_times_serves_each_anew),
         cmocka_unit_test(test_numbers_handed_from_task_to_task_on_many_loops_stay_apart),
     };

@@ -150,14 +150,14 @@ static void make_journey(int loops)
     assert_int_equal(journey.failed_waits, 0);
 }
 
-static void test_migration_task_keeps_errno_and_self_between_two_loops(void **state)
+static void test_mt_6_task_keeps_errno_and_self_between_two_loops(void **state)
 {
     /* What a C programmer takes for granted must survive a change of thread. */
     (void)state;
     make_journey(2);
 }
 
-static void test_migration_task_keeps_errno_and_self_among_eight_loops(void **state)
+static void test_mt_6_task_keeps_errno_and_self_among_eight_loops(void **state)
 {
     /* More loops than cores: threads are preempted in the middle of every step. */
     (void)state;
@@ -238,8 +238,8 @@ static void test_migration_isolated_loops_share_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_migration_task_keeps_errno_and_self_between_two_loops),
-        cmocka_unit_test(test_migration_task_keeps_errno_and_self_among_eight_loops),
+        cmocka_unit_test(test_mt_6_task_keeps_errno_and_self_between_two_loops),
+        cmocka_unit_test(test_mt_6_task_keeps_errno_and_self_among_eight_loops),
         cmocka_unit_test(test_migration_pinned_task_never_moves),
         cmocka_unit_test(test_migration_isolated_loops_share_nothing),
     };

@@ -9,6 +9,7 @@
 
 #include "support/logbook.h"
 #include "support/mark.h"
+#include "support/tell.h"
 #include "whorl.h"
 
 #include <setjmp.h>

@@ -219,7 +219,7 @@ static void play_echo(int loops, int stuck, whorl_body *blocker)
 
 /* ---- sockets ---- */
 
-static void test_rescue_loop_computes_its_connection_is_answered_meanwhile(void **state)
+static void test_mt_27_loop_computes_its_connection_is_answered_meanwhile(void **state)
 {
     /* The promise of the README: a task that computes slows down itself only. */
     (void)state;
@@ -573,7 +573,7 @@ static void name_once(int loops)
     assert_int_equal(logbook_count(&naming.logbook, "\"number-cruncher\""), 1);
 }
 
-static void test_rescue_culprit_of_two_loops_is_named_exactly_once(void **state)
+static void test_mt_27_culprit_of_two_loops_is_named_exactly_once(void **state)
 {
     /* One line in a log that nobody wants to be flooded. */
     (void)state;
@@ -615,7 +615,7 @@ static void test_rescue_nothing_stalls_nobody_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rescue_loop_computes_its_connection_is_answered_meanwhile),
+        cmocka_unit_test(test_mt_27_loop_computes_its_connection_is_answered_meanwhile),
         cmocka_unit_test(test_rescue_task_sleeps_in_kernel_served_task_frees_it),
         cmocka_unit_test(test_rescue_two_of_three_loops_are_stuck_third_serves_both),
         cmocka_unit_test(test_rescue_two_blocked_in_kernel_third_serves_both),
@@ -623,7 +623,7 @@ int main(void)
         cmocka_unit_test(test_rescue_timer_of_stuck_loop_fires),
         cmocka_unit_test(test_rescue_hot_slot_of_stuck_loop_is_taken),
         cmocka_unit_test(test_rescue_pinned_task_waits_for_its_loop_and_then_runs),
-        cmocka_unit_test(test_rescue_culprit_of_two_loops_is_named_exactly_once),
+        cmocka_unit_test(test_mt_27_culprit_of_two_loops_is_named_exactly_once),
         cmocka_unit_test(test_rescue_culprit_of_single_loop_is_named_exactly_once),
         cmocka_unit_test(test_rescue_nothing_stalls_nobody_is_named),
     };

@@ -3,6 +3,8 @@
  */
 #include "support/net.h"
 
+#include "support/tell.h"
+
 #include "state/task.h"
 
 #include <arpa/inet.h>

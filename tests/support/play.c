@@ -3,8 +3,6 @@
  */
 #include "support/play.h"
 
-#undef whorl_run
-
 #include "sched/sched.h"
 
 #include <dirent.h>
@@ -73,25 +71,12 @@ bool comes_down_to(const char *folder, int count)
     return true;
 }
 
-void tell_loops(int loops)
-{
-    if (getenv("WHORL_TELL_LOOPS") != NULL && loops > 0) {
-        print_message("[ LOOPS    ] %d\n", loops);
-    }
-}
-
-int run_and_tell(whorl_body *body, void *arg, const struct whorl_options *options)
-{
-    tell_loops(options != NULL ? options->loops : 0);
-    return whorl_run(body, arg, options);
-}
-
 int play(int loops, whorl_body *body, void *arg)
 {
     const struct whorl_options options = {.loops = loops, .no_pin = 1};
     const int threads = count_threads();
     const int descriptors = count_own("fd");
-    const int error = run_and_tell(body, arg, &options);
+    const int error = whorl_run(body, arg, &options);
     assert_int_equal(count_own("fd"), descriptors);
     assert_true(comes_down_to("task", threads));
     return error;

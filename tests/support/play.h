@@ -11,6 +11,7 @@
 #ifndef WHORL_TESTS_SUPPORT_PLAY_H
 #define WHORL_TESTS_SUPPORT_PLAY_H
 
+#include "support/tell.h"
 #include "whorl.h"
 
 #include <setjmp.h>
@@ -27,14 +28,6 @@ enum { LOOPS_MOST = 4 };
 enum { UNSET = 12345 };
 
 /* ---- from the test ---- */
-
-/* As whorl_run, and tells on how many loops: the conformance report reads that (tests/conformance).
- * By this macro it holds for every run in a test. */
-int run_and_tell(whorl_body *body, void *arg, const struct whorl_options *options);
-#define whorl_run run_and_tell
-
-/* For a test that starts loops by other means. */
-void tell_loops(int loops);
 
 /* Runs body(arg) on so many loops. Asserts that no thread and no descriptor is left over. */
 int play(int loops, whorl_body *body, void *arg);
