@@ -297,7 +297,7 @@ static void test_wake_that_cannot_be_sent_ends_the_process_with_a_word(void **st
     (void)state;
     last_words = memfd_create("stderr", MFD_CLOEXEC);
     assert_true(last_words >= 0);
-    assert_int_equal(child_run(lose_a_wake), -1);
+    assert_int_equal(child_run(lose_a_wake), -SIGABRT);
     assert_true(pread(last_words, text, sizeof text - 1, 0) > 0);
     assert_non_null(strstr(text, "a loop cannot be woken"));
     assert_int_equal(close(last_words), 0);

@@ -27,7 +27,7 @@ int child_run(int (*body)(void))
     int status = -1;
     assert_true(child > 0);
     assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 void child_expect_success(int (*body)(void))

@@ -26,8 +26,8 @@ enum { CHILD_CANNOT = 99 };
  * emulator still holds the parent's, and gives up. */
 bool child_can_start_threads(void);
 
-/* Runs the body in a child process, whose damage stays there. What the body returns, 0 to 255; -1
- * when it ended by a signal. */
+/* Runs the body in a child process, whose damage stays there. What the body returns, 0 to 255;
+ * -SIGINT, say, when it ended by a signal. */
 int child_run(int (*body)(void));
 
 /* As above, and asserts that it is 0; skips the test when it is CHILD_CANNOT. */
