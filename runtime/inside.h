@@ -8,6 +8,9 @@
 #include "base/compiler.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+
+struct whorl_task;
 
 /* Whether the signal may be asked for a dump: it exists, can be caught, and is not our own. */
 bool whorl__dump_signal_ok(int number);
@@ -21,5 +24,8 @@ void whorl__dump_signal_stop(int number);
 
 /* In a child of fork: nobody asks any more, and what was there before is put back. */
 void whorl__dump_signal_forked(void);
+
+/* Where a task is, in the words of a dump, state=parked waits=sleep; for who keeps its runtime. */
+void whorl__describe_wait(struct whorl_task *task, char *ret_text, size_t bytes);
 
 #endif

@@ -1,33 +1,23 @@
 /*
- * runtime.c - start the loops, run the main task, end everything, stop.
+ * runtime.c - a runtime: options, shared parts, loops and their threads; made, started and stopped.
  *
- * Owns:       struct whorl__runtime, from whorl_run's first line to its last.
- * Threads:    the caller of whorl_run; it blocks while the loops run.
+ * Owns:       struct whorl__runtime.
+ * Threads:    whoever starts it, and whoever stops it.
  *
- *   start   check options; topology; shared parts; loops; monitor; threads. Any failure undoes all.
- *   run     the main task is spawned; the caller awaits it as any plain thread would.
- *   end     ending := 1: no new tasks. All that live are cancelled, again and again those that
- *           slipped in, until as many have ended as were begun. Then generators and pools are
- *           closed: sched/atend.h.
+ *   start   check options; topology; shared parts; loops; threads; monitor. Any failure undoes all.
  *   stop    stop := 1, all loops are woken and leave; threads are joined; foreign threads still
- *           inside a wake-up are waited for; memory goes back. Tasks that somebody still holds a
- *           reference to keep their slots, and the last reference frees them.
+ *           inside a wake-up are waited for; parts are given back. The memory of the runtime itself
+ *           and of its task slots goes with the last of: the handle, a reference to a task.
+ *
+ * What happens between the two stands in runner.c and end.c.
  *
  *   fork    a child has none of the threads: sys/fork.h. Its copy of a runtime is never touched.
- *
- * Pairs:      E1  a task's end: loop->ended + 1 (release) - all_ended: reads ended (acquire), then
- *                 spawned. A task is counted as spawned before it can spawn or end, so equal sums
- *                 mean that none lives.
- *             E2  spawn_remote: guests + 1, full fence, read ending - end: ending := 1, full fence,
- *                 wait until guests was 0: who has seen 0 in ending has its task counted by then.
  */
 #include "runtime.h"
 
 #include "inside.h"
 #include "sched/roster.h"
-#include "task/cancel.h"
 #include "task/context.h"
-#include "task/future.h"
 #include "task/park.h"
 #include "task/task.h"
 
@@ -43,8 +33,7 @@
 
 #define STALL_DEFAULT_NS  (2 * WHORL_MILLISECOND)
 #define REPORT_DEFAULT_NS (100 * WHORL_MILLISECOND)
-#define LOOK_NS           (10 * WHORL_MILLISECOND)
-#define SLOW_END_NS       (5 * WHORL_SECOND)
+#define ROUND_DEFAULT_NS  (5 * WHORL_SECOND)
 
 /* ---- options ---- */
 
@@ -63,6 +52,7 @@ static int check_options(const struct whorl_options *options)
                          !(options->mode == WHORL_MODE_SINGLE && options->loops > 1);
     const bool numbers_ok = options->loops >= 0 && options->loops <= WHORL_LOOPS_MAX &&
                             options->stall_ns >= 0 && options->report_ns >= 0 &&
+                            options->end_round_ns >= 0 && options->end_rounds >= 0 &&
                             whorl__dump_signal_ok(options->dump_signal);
     const bool reserved_ok = whorl__reserved_ok(options->reserved, WHORL__RESERVED(options));
     return stack_ok && mode_ok && numbers_ok && reserved_ok ? 0 : -EINVAL;
@@ -85,6 +75,10 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     runtime->stack_class = whorl__stack_class(options->stack_bytes);
     runtime->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_DEFAULT_NS;
     runtime->report_ns = options->report_ns != 0 ? options->report_ns : REPORT_DEFAULT_NS;
+    runtime->end_round_ns = options->end_round_ns != 0 ? options->end_round_ns : ROUND_DEFAULT_NS;
+    runtime->end_rounds = options->end_rounds;
+    runtime->handle_sigint = options->handle_sigint != 0;
+    runtime->dump_signal = options->dump_signal;
     runtime->pin = !options->no_pin;
     runtime->log = options->log != NULL ? options->log : log_to_stderr;
     runtime->log_arg = options->log_arg;
@@ -276,7 +270,7 @@ static void process_forked(void)
     }
 }
 
-static bool process_enter(void)
+bool whorl__process_enter(void)
 {
     uint32_t old = whorl__load_relaxed_u32(&process_runtimes); /* relaxed: the cas checks it */
     do {
@@ -287,7 +281,7 @@ static bool process_enter(void)
     return true;
 }
 
-static void process_leave(void)
+void whorl__process_leave(void)
 {
     (void)whorl__add_u32(&process_runtimes, (uint32_t)-1);
 }
@@ -306,6 +300,7 @@ static void come_to_child(struct whorl__worker *worker)
     process_forked();
     whorl__roster_forked();
     whorl__dump_signal_forked();
+    whorl__sigint_forked();
     if (loop == NULL) {
         return;
     }
@@ -362,13 +357,13 @@ close_slots:
     return error;
 }
 
-/* Everything but the slots, which somebody may still refer to. True: those are gone as well. */
-static bool destroy_parts(struct whorl__runtime *runtime)
+/* Everything but the slots, which somebody may still refer to, and which the handle keeps. */
+static void destroy_parts(struct whorl__runtime *runtime)
 {
     destroy_loops(runtime, runtime->loop_count);
     whorl__stacks_destroy(runtime->stacks);
     whorl__records_fini(&runtime->records);
-    return whorl__slots_close(&runtime->slots);
+    whorl__slots_close_held(&runtime->slots);
 }
 
 static int create_runtime(const struct whorl_options *options, struct whorl__runtime **ret_runtime)
@@ -403,136 +398,47 @@ free_runtime:
     return error;
 }
 
-/* Each of them stays for a moment only; acquire, pairs B1 of submit.c. */
-static void wait_for_guests(struct whorl__runtime *runtime)
-{
-    while (whorl__load_acquire_u32(&runtime->guests) != 0) {
-        whorl__os->yield();
-    }
-}
-
 static void destroy_runtime(struct whorl__runtime *runtime)
 {
-    wait_for_guests(runtime); /* one of them woke the last task */
+    whorl__runtime_wait_for_guests(runtime); /* one of them woke the last task */
     whorl__plain_write(&runtime->loops);
-    struct whorl__topology *const topology = runtime->topology;
-    if (destroy_parts(runtime)) {
-        whorl__os->free(runtime);
-    }
+    destroy_parts(runtime);
     whorl__overflow_uninstall();
-    whorl__topology_destroy(topology);
+    whorl__topology_destroy(runtime->topology);
 }
 
-/* ---- end ---- */
+/* ---- start and stop ---- */
 
-static bool all_ended(struct whorl__runtime *runtime)
+static int start_service(struct whorl__runtime *runtime)
 {
-    uint64_t ended = 0;
-    for (unsigned i = 0; i < runtime->loop_count; i++) {
-        ended += whorl__load_acquire_u64(&runtime->loops[i]->stats.ended); /* pairs E1 */
-    }
-    uint64_t begun = whorl__load_acquire_u64(&runtime->foreign_made);
-    for (unsigned i = 0; i < runtime->loop_count; i++) {
-        begun += whorl__load_acquire_u64(&runtime->loops[i]->stats.spawned);
-    }
-    return begun == ended;
-}
-
-static bool is_live(const struct whorl_task *task)
-{
-    const enum whorl__phase phase = whorl__state_phase(whorl__load_acquire_u64(&task->word));
-    return phase == WHORL__LIVE || phase == WHORL__PARKED;
-}
-
-/*
- * Without a reference: the task may end while it is visited, and its slot is still a task's. A
- * cancel that comes too late finds it over, under its lock; or finds the slot's next task, which is
- * to be cancelled just as well.
- */
-static void for_each_live(struct whorl__runtime *runtime, void (*visit)(struct whorl_task *task))
-{
-    const uint32_t count = whorl__slots_count(&runtime->slots);
-    for (uint32_t i = 0; i < count; i++) {
-        struct whorl_task *const task = whorl__slot_at(&runtime->slots, i);
-        if (is_live(task)) {
-            visit(task);
-        }
-    }
-}
-
-static void report_survivor(struct whorl_task *task)
-{
-    whorl__report(task->runtime,
-                  &(struct whorl_report){.message = "a task was cancelled at the end of the "
-                                                    "runtime and has not ended; still waiting",
-                                         .task = task});
-}
-
-/* Waits until every task has ended; cancels those that are there, and those that slip in. */
-static void end_tasks(struct whorl__runtime *runtime)
-{
-    int64_t report_ns = whorl__os->now_ns() + SLOW_END_NS;
-    for (;;) {
-        const uint32_t seen = whorl__load_acquire_u32(&runtime->ended_word);
-        if (all_ended(runtime)) {
-            return;
-        }
-        for_each_live(runtime, whorl__cancel_for_shutdown);
-        const int64_t now_ns = whorl__os->now_ns();
-        if (now_ns >= report_ns) {
-            for_each_live(runtime, report_survivor);
-            report_ns = now_ns + 12 * SLOW_END_NS;
-        }
-        (void)whorl__os->futex_wait(&runtime->ended_word, seen, now_ns + LOOK_NS);
-    }
-}
-
-static void end_all(struct whorl__runtime *runtime)
-{
-    whorl__store_release_u32(&runtime->ending, 1); /* pairs spawn_in */
-    whorl__fence_full();                           /* pairs E2 */
-    wait_for_guests(runtime);
-    end_tasks(runtime);
-    for (unsigned i = 0; i < WHORL__AT_END_STAGES; i++) {
-        if (whorl__at_ends_run(runtime, (enum whorl__at_end_stage)i)) {
-            end_tasks(runtime); /* it may have woken one that slipped in */
-        }
-    }
-}
-
-static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg)
-{
-    struct whorl_task *main_task;
-    int error = whorl__task_spawn_main(runtime, body, arg, &main_task);
+    int error = start_threads(runtime);
     if (error != 0) {
         return error;
     }
-    error = whorl_await(main_task, NULL);
-    end_all(runtime);
-    whorl_task_unref(main_task);
-    return error;
-}
-
-/* Others can look in from outside while it runs. */
-static int run_seen(struct whorl__runtime *runtime, whorl_body *body, void *arg, int dump_signal)
-{
-    int error = whorl__dump_signal_start(dump_signal);
+    error = whorl__monitor_start(runtime);
     if (error != 0) {
-        return error;
+        goto stop_threads;
     }
-    whorl__roster_add(runtime);
-    error = run_main(runtime, body, arg);
-    whorl__roster_remove(runtime);
-    whorl__dump_signal_stop(dump_signal);
+    error = whorl__dump_signal_start(runtime->dump_signal);
+    if (error != 0) {
+        goto stop_monitor;
+    }
+    whorl__roster_add(runtime); /* others can look in from outside while it runs */
+    return 0;
+
+stop_monitor:
+    whorl__monitor_stop(runtime);
+stop_threads:
+    stop_threads(runtime, runtime->loop_count);
     return error;
 }
 
-int whorl__run(whorl_body *body, void *arg, const struct whorl_options *options)
+int whorl__runtime_start(const struct whorl_options *options, struct whorl__runtime **ret_runtime)
 {
     static const struct whorl_options defaults;
     const struct whorl_options *const chosen = options != NULL ? options : &defaults;
     struct whorl__runtime *runtime;
-    if (body == NULL || check_options(chosen) != 0) {
+    if (check_options(chosen) != 0) {
         return -EINVAL;
     }
     if (whorl__loop_current() != NULL) {
@@ -545,29 +451,30 @@ int whorl__run(whorl_body *body, void *arg, const struct whorl_options *options)
     if (error != 0) {
         return error;
     }
-    error = start_threads(runtime);
+    error = start_service(runtime);
     if (error != 0) {
-        goto destroy;
+        destroy_runtime(runtime);
+        whorl__runtime_let_go(runtime);
+        return error;
     }
-    error = whorl__monitor_start(runtime);
-    if (error == 0) {
-        error = run_seen(runtime, body, arg, chosen->dump_signal);
-        whorl__monitor_stop(runtime);
-    }
-    stop_threads(runtime, runtime->loop_count);
-destroy:
-    destroy_runtime(runtime);
-    return error;
+    *ret_runtime = runtime;
+    return 0;
 }
 
-int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
+void whorl__runtime_stop(struct whorl__runtime *runtime)
 {
-    if (!process_enter()) {
-        return -EBUSY;
+    whorl__roster_remove(runtime);
+    whorl__dump_signal_stop(runtime->dump_signal);
+    whorl__monitor_stop(runtime);
+    stop_threads(runtime, runtime->loop_count);
+    destroy_runtime(runtime);
+}
+
+void whorl__runtime_let_go(struct whorl__runtime *runtime)
+{
+    if (whorl__slots_leave(&runtime->slots)) {
+        whorl__os->free(runtime);
     }
-    const int error = whorl__run(body, arg, options);
-    process_leave();
-    return error;
 }
 
 /* ---- figures ---- */

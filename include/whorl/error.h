@@ -22,6 +22,7 @@ WHORL_BEGIN
     X(EPERM, "the caller may not do this: it does not own it, or is not on the right thread")      \
     X(EDEADLK, "the caller would wait for itself")                                                 \
     X(ECANCELED, "cancelled")                                                                      \
+    X(EINTR, "interrupted by SIGINT")                                                              \
     X(ETIMEDOUT, "the deadline has passed")                                                        \
     X(EBADF, "the descriptor or handle is closed")                                                 \
     X(EBUSY, "somebody else uses it at this moment")                                               \

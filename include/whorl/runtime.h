@@ -46,10 +46,15 @@ struct whorl_options {
     void (*log)(void *log_arg, const char *line);
     void *log_arg;
     int dump_signal;      /* a signal that makes the process whorl_dump to stderr; 0: none */
+    int handle_sigint;    /* non-zero: SIGINT cancels the main task, see whorl_run; 0: left alone */
     /* Gets what no call can tell its caller, see whorl/report.h. NULL: it goes to the log. */
     whorl_exception_handler *exception_handler;
     void *exception_handler_arg;
-    uint64_t reserved[5]; /* 0 */
+    /* At the end: tasks that have not ended after so long are reported and cancelled once more, and
+     * again and again. 0: 5 s; WHORL_NEVER: they are cancelled once, and waited for. */
+    int64_t end_round_ns;
+    int end_rounds;       /* after so many of these rounds the process aborts; 0: it goes on */
+    uint64_t reserved[3]; /* 0 */
 };
 
 /*
@@ -59,26 +64,129 @@ struct whorl_options {
  *   options  NULL for the defaults; read before the call returns, not kept
  *
  * When body returns, all tasks that still live are cancelled, and the call waits until they have
- * ended; then the loops stop and every thread, descriptor and stack is given back.
+ * ended; then the loops stop and every thread, descriptor and stack is given back. A leftover task
+ * that fails is reported to the exception handler, and so is one that does not end, see
+ * end_round_ns.
  *
- * Returns what body returned (0 or -errno), or, with nothing started: -EINVAL (body NULL, loops
- * negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with several loops,
- * a topology hwloc does not understand, a dump_signal that cannot be had: a fault, SIGABRT,
- * SIGKILL, SIGSTOP, SIGSYS, SIGTRAP or SIGURG; a reserved word that is not zero), -EAGAIN (no more
- * threads, or eight other dump signals), -ENOMEM (also: no stack for the main task), -EMFILE or
- * -ENFILE (no descriptors left), -ENOSPC (fs.epoll.max_user_watches), -EBUSY (called from a task,
- * or while a simulation runs, see whorl/sim.h), or why the file that topology names cannot be read;
- * rarely another error of the system, as it is. docs/internals/failures.md has them all.
+ * With handle_sigint, on the main thread of the process, and if SIGINT has its default there: the
+ * first SIGINT cancels the main task, with the message "SIGINT". If it then ends cancelled, and
+ * nobody else had cancelled it, the result is -EINTR; if it goes on and returns something, that is
+ * the result. A second SIGINT, or one that comes when body has returned, ends the process.
+ *
+ * Returns what body returned (0 or -errno), -EINTR as said, or, with nothing started: -EINVAL (body
+ * NULL, loops negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with
+ * several loops, a negative end_round_ns or end_rounds, a topology hwloc does not understand, a
+ * dump_signal that cannot be had: a fault, SIGABRT, SIGKILL, SIGSTOP, SIGSYS, SIGTRAP or SIGURG; a
+ * reserved word that is not zero), -EAGAIN (no more threads, or eight other dump signals), -ENOMEM
+ * (also: no stack for the main task), -EMFILE or -ENFILE (no descriptors left), -ENOSPC
+ * (fs.epoll.max_user_watches), -EBUSY (called from a task, or while a simulation runs, see
+ * whorl/sim.h), or why the file that topology names cannot be read; rarely another error of the
+ * system, as it is. docs/internals/failures.md has them all.
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own
  * Order:   everything before the call happens before body; everything the tasks did happens before
  *          the return
- * Model:   asyncio.run
- * Since:   0.1, stable                  Source: runtime/runtime.c
+ * Model:   asyncio.run, which handles SIGINT unasked; a library for C leaves signals alone
+ * Since:   0.1, stable                  Source: runtime/runner.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_run(whorl_body *body, void *arg,
                                           const struct whorl_options *options);
+
+/* A runtime that runs several main tasks. */
+struct whorl_runtime;
+
+/*
+ * whorl_runtime_new - start a runtime without a main task: its loops wait for what comes.
+ *
+ *   options      as for whorl_run
+ *   ret_runtime  to be given back by whorl_runtime_free
+ *
+ * Returns 0, or with nothing started: -EINVAL (also: ret_runtime is NULL) and the other errors of
+ * whorl_run.
+ *
+ * From:    a plain thread               Thread-safe: yes
+ * Waits:   blocks the thread until all loops have been started
+ * Model:   asyncio.Runner
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_runtime_new(const struct whorl_options *options,
+                                                  struct whorl_runtime **ret_runtime);
+
+/*
+ * whorl_runtime_run - run body(arg) as a main task and wait until it has ended.
+ *
+ * Any number of times, one after the other, and from several threads at once, each of which waits
+ * for its own. Tasks that a main leaves behind run on, also while no main runs; they are cancelled
+ * when the runtime is closed. SIGINT as in whorl_run.
+ *
+ * Returns what body returned; -EINTR; -EINVAL (runtime or body is NULL); -EBUSY (on the thread of a
+ * loop); -ESHUTDOWN (it is being closed, or closed); -ENOMEM; -ECHILD. A main that runs while the
+ * runtime is closed is cancelled as all tasks are, and the call returns what it answered.
+ *
+ * From:    a plain thread               Thread-safe: yes
+ * Waits:   blocks the thread
+ * Order:   everything before the call happens before body; everything body did happens before the
+ *          return
+ * Model:   asyncio.Runner.run, but that lets no task run between two mains
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_runtime_run(struct whorl_runtime *runtime, whorl_body *body,
+                                                  void *arg);
+
+struct whorl_attr;
+
+/*
+ * whorl_runtime_spawn - make a task of that runtime, from anywhere, and do not wait.
+ *
+ * Parameters and results as whorl_spawn, but -ESHUTDOWN in place of -ECANCELED, -EINVAL also if
+ * runtime is NULL, and -ECHILD.
+ *
+ * From:    any thread, a task of any runtime    Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: a slot, under a lock
+ * Order:   everything before the call happens before body
+ * Model:   asyncio.run_coroutine_threadsafe
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_runtime_spawn(struct whorl_runtime *runtime,
+                                                    whorl_body *body, void *arg,
+                                                    const struct whorl_attr *attr,
+                                                    struct whorl_task **ret_task);
+
+/* Its number, as in whorl_runtimes and whorl_stats_of. */
+WHORL_API uint64_t whorl_runtime_id(struct whorl_runtime *runtime);
+
+/*
+ * whorl_runtime_close - cancel all that lives, wait until it has ended, stop the loops.
+ *
+ * As whorl_run does when its main has returned. What is left is the handle, to be freed; run and
+ * spawn are refused. A second close, also one at the same time, waits for the first, and is 0.
+ *
+ * Returns 0, -EINVAL (NULL), -EBUSY (on the thread of a loop, which would wait for itself), or
+ * -ECHILD.
+ *
+ * From:    a plain thread               Thread-safe: yes
+ * Waits:   blocks the thread; for ever, if a task does not end: see end_round_ns
+ * Order:   everything the tasks did happens before the return
+ * Model:   asyncio.Runner.close
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API int whorl_runtime_close(struct whorl_runtime *runtime);
+
+/*
+ * whorl_runtime_free - close it, if that was not done, and give the handle back.
+ *
+ * No other call on the handle may be under way, but a whorl_runtime_run that waits for its main, or
+ * begin. NULL is fine. Returns as whorl_runtime_close; on an error nothing was freed. References
+ * to tasks stay valid.
+ *
+ * From:    a plain thread               Thread-safe: no
+ * Waits:   as whorl_runtime_close
+ * Order:   everything the tasks did happens before the return
+ * Model:   asyncio.Runner, the end of its with block
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API int whorl_runtime_free(struct whorl_runtime *runtime);
 
 /* How many loops the caller's runtime has; -EPERM outside a task. */
 WHORL_API int whorl_loop_count(void);

@@ -9,6 +9,8 @@
  * Invariant:  takes no lock but by trylock, and writes while it holds none; allocates nothing; asks
  *             nothing of any loop. Tasks that begin or end meanwhile may be missing or be shown.
  */
+#include "inside.h"
+
 #include "debug/look.h"
 #include "debug/output.h"
 
@@ -424,4 +426,21 @@ int whorl_dump(int fd)
     const int error = whorl__output_end(&dump.output);
     whorl__tls_set_errno(saved_errno);
     return error;
+}
+
+void whorl__describe_wait(struct whorl_task *task, char *ret_text, size_t bytes)
+{
+    struct dump dump = {.now_ns = whorl__os->now_ns()};
+    struct whorl__look look;
+    whorl__output_to_bytes(&dump.output, ret_text, bytes);
+    whorl__text_string(&dump.output.text, "state=");
+    if (!whorl__look_at_task(task, &look)) {
+        whorl__text_string(&dump.output.text, "gone");
+    } else {
+        whorl__text_string(&dump.output.text, state_names[look.state]);
+        if (look.state == WHORL__LOOK_PARKED) {
+            put_wait(&dump, &look);
+        }
+    }
+    (void)whorl__output_end(&dump.output); /* into memory it cannot fail */
 }

@@ -62,6 +62,10 @@ struct whorl__runtime {
     unsigned stack_class;       /* C: the size of a task without one of its own, rounded up */
     int64_t stall_ns;           /* C: WHORL_NEVER: no watch */
     int64_t report_ns;          /* C */
+    int64_t end_round_ns;       /* C: WHORL_NEVER: one round, and no word */
+    int end_rounds;             /* C: 0: no limit */
+    int dump_signal;            /* C: 0: none */
+    bool handle_sigint;         /* C */
     bool pin;                   /* C */
     struct whorl__topology *topology;          /* C */
     void (*log)(void *log_arg, const char *line); /* C */
@@ -84,9 +88,10 @@ struct whorl__runtime {
     uint64_t foreign_made; /* A: tasks spawned by foreign threads */
     uint64_t scopes_made;  /* A: serials of timeouts that loops have drawn */
     uint32_t guests;       /* A: foreign threads inside submit */
-    uint32_t ending;       /* A: the main task is done; no new tasks */
+    uint32_t ending;       /* A: it is being closed; no new tasks */
     uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
     uint32_t stop;         /* A: all tasks are done; loops leave */
+    uint32_t life;         /* A: futex: open, closing, closed; runner.c */
     uint32_t visitors;     /* A: who looks into it from outside; roster.c */
     struct whorl__executors executors;
     uint64_t id;           /* C: counts the runtimes of the process */

@@ -58,8 +58,8 @@ static void end_task(struct whorl__loop *loop, struct whorl_task *task)
 {
     struct whorl__runtime *const runtime = loop->runtime;
     whorl__sched_drop_on(loop, task);
-    whorl__store_release_u64(&loop->stats.ended, loop->stats.ended + 1); /* pairs E1, runtime.c */
-    /* relaxed: a miss delays the end of the runtime by one look (runtime.c), and needs no fence */
+    whorl__store_release_u64(&loop->stats.ended, loop->stats.ended + 1); /* pairs E1, end.c */
+    /* relaxed: a miss delays the end of the runtime by one look (end.c), and needs no fence */
     if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&runtime->ending))) {
         (void)whorl__add_u32(&runtime->ended_word, 1);
         (void)whorl__os->futex_wake(&runtime->ended_word, 1);

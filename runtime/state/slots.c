@@ -45,17 +45,30 @@ static uint32_t count_referred(struct whorl__slots *slots)
     return referred;
 }
 
-bool whorl__slots_close(struct whorl__slots *slots)
+void whorl__slots_close_held(struct whorl__slots *slots)
 {
     whorl__spin_lock(&slots->lock);
     slots->closed = true;
-    slots->zombies = count_referred(slots);
-    const bool empty = slots->zombies == 0;
+    slots->zombies = count_referred(slots) + 1;
     whorl__spin_unlock(&slots->lock);
-    if (empty) {
+}
+
+bool whorl__slots_leave(struct whorl__slots *slots)
+{
+    whorl__spin_lock(&slots->lock);
+    WHORL_ASSERT(slots->closed && slots->zombies > 0);
+    const bool last = --slots->zombies == 0;
+    whorl__spin_unlock(&slots->lock);
+    if (last) {
         free_chunks(slots);
     }
-    return empty;
+    return last;
+}
+
+bool whorl__slots_close(struct whorl__slots *slots)
+{
+    whorl__slots_close_held(slots);
+    return whorl__slots_leave(slots);
 }
 
 /* A chunk just mapped is zero: FREE slots of epoch 0. Returns it as one magazine. */

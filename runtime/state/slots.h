@@ -26,7 +26,8 @@ struct whorl__slots {
     struct whorl_task *magazines;  /* M(slots): full ones, linked by next_magazine */
     struct whorl_task *foreign;    /* M(slots): freed one by one by foreign threads */
     bool closed;                   /* M(slots): the runtime is gone but for these slots */
-    uint32_t zombies;              /* M(slots): slots somebody still refers to after closing */
+    uint32_t zombies;              /* M(slots): slots somebody still refers to after closing, and
+                                    * who has closed, until he leaves */
     void **chunks;                 /* C: WHORL__CHUNKS_MAX of them; A each */
 };
 
@@ -42,6 +43,11 @@ WHORL_MUST_USE int whorl__slots_init(struct whorl__slots *slots);
 /* Frees the chunks, or leaves that to the last whorl__slots_give_remote if tasks are still referred
  * to. Returns true when the memory that holds `slots` may be freed now. */
 bool whorl__slots_close(struct whorl__slots *slots);
+
+/* The same in two steps: after the first the slots, and the memory that holds them, are kept until
+ * the second, which returns what slots_close would. */
+void whorl__slots_close_held(struct whorl__slots *slots);
+WHORL_MUST_USE bool whorl__slots_leave(struct whorl__slots *slots);
 
 /* A FREE slot; NULL: out of memory, or WHORL__TASKS_MAX tasks. */
 struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__slot_cache *cache);

@@ -171,7 +171,7 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
     if (body == NULL || check_attr(runtime, attr) != 0) {
         return -EINVAL;
     }
-    /* acquire, pairs the store in shutdown.c */
+    /* acquire, pairs the store in end.c */
     if (WHORL_UNLIKELY(whorl__load_acquire_u32(&runtime->ending))) {
         return -ECANCELED;
     }
@@ -198,13 +198,6 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
     return 0;
 }
 
-int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body, void *arg,
-                           struct whorl_task **ret_task)
-{
-    const struct whorl_attr attr = {.name = "main"};
-    return spawn_in(runtime, NULL, body, arg, &attr, ret_task);
-}
-
 int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
                 struct whorl_task **ret_task)
 {
@@ -215,25 +208,38 @@ int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
     return spawn_in(here->runtime, here, body, arg, attr, ret_task);
 }
 
+int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body, void *arg,
+                           const struct whorl_attr *attr, struct whorl_task **ret_task)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    if (here != NULL && here->runtime == runtime) {
+        return whorl_spawn(body, arg, attr, ret_task);
+    }
+    (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
+    whorl__fence_full();                       /* pairs E2 of end.c: then `ending` is read */
+    const int error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
+    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
+    return error;
+}
+
+int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body, void *arg,
+                           struct whorl_task **ret_task)
+{
+    const struct whorl_attr attr = {.name = "main"};
+    const int error = whorl__task_spawn_into(runtime, body, arg, &attr, ret_task);
+    return error == -ECANCELED ? -ESHUTDOWN : error;
+}
+
 int whorl_spawn_remote(struct whorl_task *near, whorl_body *body, void *arg,
                        const struct whorl_attr *attr, struct whorl_task **ret_task)
 {
-    struct whorl__loop *const here = whorl__loop_current();
     if (near == NULL) {
         return -EINVAL;
     }
     if (whorl__task_is_inherited(near)) {
         return -ECHILD;
     }
-    struct whorl__runtime *const runtime = near->runtime;
-    if (here != NULL && here->runtime == runtime) {
-        return whorl_spawn(body, arg, attr, ret_task);
-    }
-    (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
-    whorl__fence_full();                       /* pairs E2 of runtime.c: then `ending` is read */
-    const int error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
-    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
-    return error;
+    return whorl__task_spawn_into(near->runtime, body, arg, attr, ret_task);
 }
 
 /* ---- the end ---- */

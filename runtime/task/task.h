@@ -15,7 +15,12 @@ void whorl__task_abandon(struct whorl_task *task, int error);
 /* Nobody refers to the task any more; runtime->clear. */
 void whorl__task_clear(struct whorl_task *task, struct whorl__loop *here);
 
-/* The main task, from the thread that starts the runtime. */
+/* From any thread, of a loop or not: as whorl_spawn_remote. */
+WHORL_MUST_USE int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body,
+                                          void *arg, const struct whorl_attr *attr,
+                                          struct whorl_task **ret_task);
+
+/* A main task, from a plain thread. -ESHUTDOWN: the runtime is ending, or has ended. */
 WHORL_MUST_USE int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body,
                                           void *arg, struct whorl_task **ret_task);
 

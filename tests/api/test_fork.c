@@ -294,6 +294,19 @@ static void check_open_group(struct whorl_group *group)
 }
 
 /* Whoever asks from outside sees that there is no runtime here, nor a simulation. */
+/* It is refused in every way but for its number; what is NULL is refused as in the parent. */
+static void check_inherited_runtime(struct whorl_runtime *runtime)
+{
+    struct whorl_runtime *made = NULL;
+    struct whorl_task *task = NULL;
+    REFUSED(whorl_runtime_run(runtime, never_run, NULL));
+    REFUSED(whorl_runtime_spawn(runtime, never_run, NULL, NULL, &task));
+    REFUSED(whorl_runtime_close(runtime));
+    REFUSED(whorl_runtime_free(runtime));
+    EXPECT(whorl_runtime_id(runtime) > 0, true);
+    EXPECT(whorl_runtime_new(&(struct whorl_options){.loops = -1}, &made), -EINVAL);
+}
+
 static void check_reports(void)
 {
     const struct whorl_report report = {.loop = -1};
@@ -429,6 +442,7 @@ static void check_all(void *arg)
         check_open_group(estate->group);
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
+    check_inherited_runtime((struct whorl_runtime *)(void *)estate->sleeper->runtime);
     check_reports();
     check_contexts(estate);
     check_calls_about_runtimes();

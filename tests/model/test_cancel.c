@@ -719,7 +719,7 @@ static bool is_second_there(void *arg)
     return ((const struct scene *)arg)->tasks[1] != NULL;
 }
 
-/* As for_each_live of runtime.c. */
+/* As for_each_live of end.c. */
 static void visit(struct whorl_task *task)
 {
     const enum whorl__phase phase = whorl__state_phase(whorl__load_acquire_u64(&task->word));

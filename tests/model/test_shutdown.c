@@ -3,15 +3,16 @@
  *
  * Each model is a whole whorl_run, start to end, with foreign threads beside it: the caller is
  * thread 0, the loops are the threads that the library starts. The guarantees are those of
- * runtime.c and sched/submit.c: a task that was begun is waited for (E1); a spawn from a foreign
+ * end.c and sched/submit.c: a task that was begun is waited for (E1); a spawn from a foreign
  * thread is either refused or counted before the runtime looks (E2); a foreign thread that is
  * inside a call keeps the runtime's memory (B1); every loop leaves after stop; a task that somebody
  * still refers to keeps its slot, and the last reference frees it. The checker sees a use after
  * free, a leak, and a thread that never leaves.
  *
  * Able to fail, each of these alone:
+ *   runner.c        life stored without release, or read without acquire (E3)
  *   task/task.c     the fence of spawn_remote away (E2)
- *   runtime.c       the fence of end_all_tasks away (E2), the load of guests relaxed (B1), the load
+ *   end.c           the fence of runtime_end away (E2), the load of guests relaxed (B1), the load
  *                   of ended relaxed (E1)
  *   sched/worker.c  the store of ended relaxed (E1)
  *   sched/submit.c  the last add to guests without release (B1)
@@ -30,6 +31,7 @@
 
 struct house {
     struct kernel kernel;
+    struct whorl_runtime *runtime; /* the handle, where there is one */
     struct whorl_task *door;       /* a task of the runtime, with a reference for who is outside */
     struct whorl_future *letter;   /* what the main task awaits */
     uint32_t gate;                 /* A: the program's own way to hand door or letter over */
@@ -257,6 +259,48 @@ static void visitor_body(void *state, unsigned thread)
     }
 }
 
+/* ---- closed by two at once ---- */
+
+static int leave_child_and_open(void *arg)
+{
+    const int error = leave_child_behind(arg);
+    open_gate(arg);
+    return error;
+}
+
+static void run_several(struct house *house)
+{
+    MODEL_CHECK(whorl_runtime_new(&options, &house->runtime) == 0);
+    const int error = whorl_runtime_run(house->runtime, leave_child_and_open, house);
+    MODEL_CHECK(error == 0 || error == -ECANCELED); /* it may be closed while main still runs */
+    MODEL_CHECK(whorl_runtime_close(house->runtime) == 0);
+    house->over = true;
+    kernel_no_more_threads();
+}
+
+/* It is closed when this returns, whoever did it: nothing of it is there, and nothing comes in. */
+static void close_too(struct house *house)
+{
+    MODEL_CHECK(whorl_runtime_close(house->runtime) == 0);
+    MODEL_CHECK(whorl_runtime_run(house->runtime, nothing, NULL) == -ESHUTDOWN);
+}
+
+static void close_body(void *state, unsigned thread)
+{
+    if (thread == 0) {
+        run_several(state);
+    } else {
+        play(state, thread, NULL, close_too);
+    }
+}
+
+static void closed(void *state)
+{
+    struct house *const house = state;
+    MODEL_CHECK(whorl_runtime_free(house->runtime) == 0);
+    child_was_told(house);
+}
+
 /* ---- a start that fails half-way ---- */
 
 static void set_up_failing(void *state)
@@ -303,6 +347,9 @@ int main(int argc, char **argv)
         {.name = "shutdown/visitor", .threads = 4, .schedules = 4000,
          .about = "a dump walks the list of runtimes while one begins and ends (V1, V2, V3)",
          HOUSE(set_up, visitor_body, child_was_told)},
+        {.name = "shutdown/closed-twice", .threads = 4, .schedules = 4000,
+         .about = "two threads close one runtime: each returns when it is closed (E3)",
+         HOUSE(set_up, close_body, closed)},
         {.name = "shutdown/start-fails", .threads = 3, .schedules = 2000,
          .about = "the second loop cannot be started: the first leaves, nothing is left",
          HOUSE(set_up_failing, failing_body, refused)},
