@@ -41,6 +41,12 @@ struct whorl__serials {
 
 #define WHORL__SERIALS_BLOCK 1024
 
+/* A run of a task inside that of another, which waits for it as for any call. On the stack. */
+struct whorl__nested {
+    struct whorl_task *creator;   /* NULL: a callback */
+    struct whorl__nested *outer;
+};
+
 struct whorl__loop {
     struct whorl__runtime *runtime; /* C */
     unsigned index;                 /* C */
@@ -51,6 +57,7 @@ struct whorl__loop {
     /* Running */
     struct whorl__fiber host;       /* L: the thread's own context */
     void *current;                  /* A: struct whorl_task, written by the loop only */
+    struct whorl__nested *nested;   /* L: who is not current, since what it spawned runs eagerly */
     struct whorl__fiber *spare;     /* L: of the task that ended last, for the next to begin */
     struct whorl__cxx *cxx;         /* C: the thread's, for C++ tasks; NULL without C++ */
     int *errno_at;                  /* C: the thread's errno; a task saves and restores by it */

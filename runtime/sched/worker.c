@@ -146,13 +146,16 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task)
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
 {
     struct whorl_task *const creator = loop->current;
+    struct whorl__nested nested = {.creator = creator, .outer = loop->nested};
     const struct whorl__fiber host = loop->host;
     const unsigned batch_left = loop->batch_left;
     if (creator != NULL) {
         loop->host.instrument = ((const struct whorl__fiber *)creator->fiber)->instrument;
     }
     loop->batch_left = 0;
+    loop->nested = &nested;
     run_task(loop, task);
+    loop->nested = nested.outer;
     loop->batch_left = batch_left;
     loop->host = host;
     /* release, pairs culprit_report: its fiber */

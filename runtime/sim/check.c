@@ -140,6 +140,12 @@ static void see_loop(const struct whorl__loop *loop)
         }
         see(current, "current");
     }
+    for (const struct whorl__nested *nested = loop->nested; nested != NULL;
+         nested = nested->outer) {
+        if (nested->creator != NULL) {
+            see_queued(nested->creator, "a spawn that begins at once");
+        }
+    }
     see_list(&loop->bound, "a bound list");
     see_inbox(&loop->inbox);
     see_ring(&loop->queue);

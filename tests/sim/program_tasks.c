@@ -38,6 +38,7 @@ static struct whorl_task *grow(void)
         .arg_free = node_free,
         .pin = draw(6) == 0 ? WHORL_PIN((int)draw((unsigned)whorl_loop_count())) : 0,
         .name = draw(8) == 0 ? "named" : NULL,
+        .flags = draw(4) == 0 ? WHORL_EAGER : 0,
     };
     if (world.count == NODES_MAX) {
         return NULL;
