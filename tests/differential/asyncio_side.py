@@ -7,6 +7,8 @@ leaves an order open, there is a small re-implementation here, each in the table
 import asyncio
 import asyncio.futures
 import asyncio.tasks
+import contextvars
+import json
 import sys
 
 REPLACED = {
@@ -17,6 +19,12 @@ REPLACED = {
     "wait_for": "3.12: in place, on a timeout block; 3.11 makes a task and waits for it",
     "gather": "3.12: children that are done are counted before the gather is returned; cancelled, it "
               "has the message of the cancel, where asyncio takes that of the child listed last",
+    "Group": "3.13: the cancel from outside is kept, 3.14: a child's end is told one pass later, 3.15: "
+             "cancel(); requests from before the block do not count (asyncio counts them, row TG-29); "
+             "children are cancelled in the order in which they were added; the group error stands "
+             "for its first failure",
+    "completed": "3.13: as_completed tells which one; those that are done come in the order given",
+    "eager": "3.12: a task that begins at once",
     "cancel message": "whoever awaits a cancelled task sees its message; asyncio shows it once",
 }
 
@@ -211,6 +219,141 @@ async def wait_for(future, timeout):
         return await future
 
 
+class Group:
+    """A task group."""
+
+    def __init__(self):
+        self.children = {}  # in the order in which they were added
+        self.errors = []
+        self.waiter = None
+        self.ending = self.aborting = self.asked_parent = False
+
+    def add(self, make):
+        """False: it takes no more. make() makes the child."""
+        if self.aborting or (self.ending and not self.children):
+            return False
+        child = make()
+        self.children[child] = True
+        child.add_done_callback(self.child_done)
+        return True
+
+    def abort(self):
+        self.aborting = True
+        for child in list(self.children):
+            if not child.done():
+                child.cancel()
+
+    def cancel(self):
+        if not self.aborting:
+            self.abort()
+            self.ask_parent()
+
+    def ask_parent(self):
+        if not self.asked_parent:
+            self.asked_parent = True
+            self.parent.cancel()
+
+    def child_done(self, child):
+        del self.children[child]
+        if not self.children and self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+        if child.cancelled() or child.exception() is None:
+            return
+        self.errors.append(child.exception())
+        if not self.aborting:
+            self.abort()
+            self.ask_parent()
+
+    async def __aenter__(self):
+        self.parent = asyncio.current_task()
+        self.baseline = self.parent.cancelling()
+        return self
+
+    async def __aexit__(self, kind, error, trace):
+        self.ending = True
+        cancelled = error if isinstance(error, asyncio.CancelledError) else None
+        if error is not None and not self.aborting:
+            self.abort()
+        while self.children:
+            self.waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self.waiter
+            except asyncio.CancelledError as late:
+                if not self.aborting:
+                    cancelled = late
+                    self.abort()
+        if self.asked_parent and self.parent.uncancel() <= self.baseline:
+            cancelled = None
+        if cancelled is not None and not self.errors:
+            raise cancelled
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            self.errors.append(error)
+        if self.errors:
+            if self.parent.cancelling() > self.baseline:
+                self.parent.uncancel()
+                self.parent.cancel()
+            raise GroupFailure(self.errors)
+        return True
+
+
+class GroupFailure(Exception):
+    """Several errors; in whorl's way it stands for the first."""
+
+    def __init__(self, errors):
+        super().__init__()
+        self.errors = errors
+
+
+class completed:
+    """An iteration over futures as they end."""
+
+    def __init__(self, futures, timeout):
+        self.done = asyncio.Queue()
+        self.left = dict.fromkeys(futures)
+        self.to_serve = len(self.left)
+        self.timer = None
+        for future in self.left:
+            future.add_done_callback(self.ended)
+        if timeout is not None and self.left:
+            self.timer = asyncio.get_running_loop().call_later(timeout, self.late)
+
+    def ended(self, future):
+        if future not in self.left:
+            return
+        del self.left[future]
+        self.done.put_nowait(future)
+        if not self.left and self.timer is not None:
+            self.timer.cancel()
+
+    def late(self):
+        for future in self.left:
+            future.remove_done_callback(self.ended)
+            self.done.put_nowait(None)
+        self.left.clear()
+
+    async def next(self):
+        self.to_serve -= 1
+        future = await self.done.get()
+        if future is None:
+            raise TimeoutError
+        return future
+
+
+def eager(loop, coroutine):
+    """Takes the first step out of the queue and makes it at once."""
+    task = loop.create_task(coroutine)
+    first = loop._ready.pop()
+    creator = asyncio.current_task()
+    if creator is not None:
+        asyncio.tasks._leave_task(loop, creator)
+    try:
+        first._run()
+    finally:
+        if creator is not None:
+            asyncio.tasks._enter_task(loop, creator)
+    return task
+
+
 class Gathering(asyncio.futures._PyFuture):
     """The future of a gather: a cancel is for the children, and then decides how it ends."""
 
@@ -297,6 +440,8 @@ def read(text):
     return things
 
 
+WHEN = {"all": asyncio.ALL_COMPLETED, "first": asyncio.FIRST_COMPLETED,
+        "exception": asyncio.FIRST_EXCEPTION}
 BLOCKS = ("timeout", "timeout_at", "try", "try_error", "ensure", "group")
 
 
@@ -304,13 +449,29 @@ def number(word):
     return None if word == "never" else int(word)
 
 
+class Pairs:
+    """Which constructs have met: one inside the other, or begun while another task is in the other."""
+
+    def __init__(self):
+        self.nested = set()
+        self.racing = set()
+        self.actors = set()
+
+    def met(self, actor, word):
+        self.nested.update((outer, word) for outer in actor.open)
+        for other in self.actors:
+            if other is not actor:
+                self.racing.update((outer, word) for outer in other.open[1:])
+
+
 class Actor:
     """A task or callback of the program."""
 
-    def __init__(self, world, name):
+    def __init__(self, world, name, kind="task"):
         self.world = world
         self.name = name
         self.value = 0
+        self.open = [kind]  # the blocks it is in, and the step it performs
 
     def say(self, what, outcome=""):
         line = f"{self.world.loop.time()} {self.name}: {what}"
@@ -319,17 +480,25 @@ class Actor:
     async def perform(self, steps):
         """True: a return was met."""
         for step in steps:
-            if await getattr(self, "step_" + step[0])(step, *step[1]):
-                return True
+            self.world.pairs.met(self, step[0])
+            self.open.append(step[0])
+            try:
+                if await getattr(self, "step_" + step[0])(step, *step[1]):
+                    return True
+            finally:
+                self.open.pop()
         return False
 
     async def body(self, steps):
         self.say("begins")
+        self.world.pairs.actors.add(self)
         try:
             await self.perform(steps)
         except BaseException as error:
             self.say("ends", text_of_error(error))
             raise
+        finally:
+            self.world.pairs.actors.discard(self)
         self.say("ends", f"= {self.value}")
         return self.value
 
@@ -382,6 +551,91 @@ class Actor:
     async def step_gather_all(self, step, name, *names):
         self.make(step, name, gather(self.world.find_all(names), True))
 
+    async def step_shield(self, step, name, inner):
+        future = self.world.find(inner)
+        if future is None:
+            return self.say(step[4], "absent")
+        self.make(step, name, asyncio.shield(future))
+
+    async def step_wait(self, step, when, ms, *names):
+        names = [n for n in names if self.world.find(n) is not None]
+        futures = self.world.find_all(names)
+        if not futures:
+            return self.say(step[4], "absent")
+        waiting = asyncio.wait(futures, timeout=number(ms), return_when=WHEN[when])
+        try:
+            done, _ = await waiting
+        except asyncio.CancelledError as error:
+            self.say(step[4], text_of_error(error))
+            raise
+        self.say(step[4], " ".join(["="] + [n for n, f in zip(names, futures) if f in done]))
+
+    async def step_each(self, step, ms, *names):
+        names = [n for n in names if self.world.find(n) is not None]
+        futures = self.world.find_all(names)
+        served = completed(futures, number(ms))
+        while served.to_serve > 0:
+            try:
+                future = await served.next()
+            except (asyncio.CancelledError, TimeoutError) as error:
+                self.say(step[4], text_of_error(error))
+                raise
+            self.say(step[4], "= " + names[futures.index(future)])
+        self.say(step[4], "all")
+
+    async def step_eager(self, step, name):
+        self.say(step[4], "" if self.world.spawn(name, eager) else "again")
+
+    async def step_add(self, step, name, child):
+        group = self.world.groups.get(name)
+        if group is None:
+            return self.say(step[4], "absent")
+        if self.world.kind(child) != "task" or child in self.world.tasks:
+            return self.say(step[4], "again")
+        self.say(step[4], "" if group.add(lambda: self.world.make_task(child)) else "refused")
+
+    async def step_cancel_group(self, step, name):
+        group = self.world.groups.get(name)
+        if group is None:
+            return self.say(step[4], "absent")
+        group.cancel()
+        self.say(step[4])
+
+    # -- callbacks --
+
+    def call(self, step, name, make):
+        if self.world.kind(name) != "callback" or name in self.world.handles:
+            return self.say(step[4], "again")
+        self.world.handles[name] = make(self.world.callback, name)
+        self.say(step[4])
+
+    async def step_soon(self, step, name):
+        self.call(step, name, self.world.loop.call_soon)
+
+    async def step_later(self, step, name, ms):
+        self.call(step, name, lambda f, n: self.world.loop.call_later(int(ms), f, n))
+
+    async def step_drop(self, step, name):
+        handle = self.world.handles.get(name)
+        if handle is None:
+            return self.say(step[4], "absent")
+        handle.cancel()
+        self.say(step[4])
+
+    async def step_done(self, step, name, callback):
+        future = self.world.find(name)
+        if future is None or self.world.kind(callback) != "callback":
+            return self.say(step[4], "absent")
+        future.add_done_callback(self.world.done_callback(callback))
+        self.say(step[4])
+
+    async def step_undone(self, step, name, callback):
+        future = self.world.find(name)
+        if future is None or self.world.kind(callback) != "callback":
+            return self.say(step[4], "absent")
+        count = future.remove_done_callback(self.world.done_callback(callback))
+        self.say(step[4], f"= {count}")
+
     async def step_cancel(self, step, name, message=None):
         future = self.world.find(name)
         if future is None:
@@ -414,6 +668,13 @@ class Actor:
     async def step_state(self, step, name):
         future = self.world.find(name)
         self.say(step[4], "absent" if future is None else text_of_state(future))
+
+    async def step_put(self, step, name, value):
+        self.world.local(name).set(int(value))
+        self.say(step[4])
+
+    async def step_get(self, step, name):
+        self.say(step[4], f"= {self.world.local(name).get()}")
 
     async def step_raise(self, step, name):
         self.say(step[4])
@@ -448,6 +709,24 @@ class Actor:
     async def step_timeout_at(self, step, _, ms):
         return await self.in_block(step, Timeout(number(ms)), self.world.timeouts)
 
+    async def step_group(self, step, name):
+        group = Group()
+        result = False
+        try:
+            async with group:
+                self.world.groups[name] = group
+                self.say(step[4])
+                result = await self.perform(step[2])
+        except BaseException as error:
+            listed = [name_of_error(e) for e in getattr(error, "errors", ())]
+            self.say("end of " + step[4],
+                     text_of_error(error) + (f" ({' '.join(listed)})" if listed else ""))
+            raise
+        finally:
+            self.world.groups.pop(name, None)
+        self.say("end of " + step[4], "left")
+        return result
+
     async def step_reschedule(self, step, name, ms):
         block = self.world.timeouts.get(name)
         if block is None:
@@ -480,7 +759,11 @@ class Actor:
             result = await self.perform(step[2])
         finally:
             value = self.value
-            await self.perform(step[3])
+            self.open.append("cleanup")
+            try:
+                await self.perform(step[3])
+            finally:
+                self.open.pop()
             self.value = value
         return result
 
@@ -505,6 +788,8 @@ def name_of_error(error):
         return "ECANCELED"
     if isinstance(error, TimeoutError):
         return "ETIMEDOUT"
+    if isinstance(error, GroupFailure):
+        return name_of_error(error.errors[0])
     if isinstance(error, Failure):
         return error.name
     if isinstance(error, RuntimeError) and "await on itself" in str(error):
@@ -537,13 +822,23 @@ def bare(error):
 class World:
     """All that one program has made."""
 
-    def __init__(self, loop, things):
+    def __init__(self, loop, things, pairs):
         self.loop = loop
         self.things = things
+        self.pairs = pairs
         self.trace = []
         self.tasks = {}
         self.futures = {}
         self.timeouts = {}
+        self.groups = {}
+        self.handles = {}
+        self.done_callbacks = {}
+        self.locals = {}
+
+    def local(self, name):
+        if name not in self.locals:
+            self.locals[name] = contextvars.ContextVar(name, default=0)
+        return self.locals[name]
 
     def kind(self, name):
         return self.things.get(name, (None,))[0]
@@ -554,12 +849,36 @@ class World:
     def find_all(self, names):
         return [f for f in map(self.find, names) if f is not None]
 
-    def spawn(self, name):
+    def spawn(self, name, create=None):
         if self.kind(name) != "task" or name in self.tasks:
             return False
-        actor = Actor(self, name)
-        self.tasks[name] = self.loop.create_task(actor.body(self.things[name][1]))
+        self.make_task(name, create)
         return True
+
+    def make_task(self, name, create=None):
+        body = Actor(self, name).body(self.things[name][1])
+        if create is None:
+            self.tasks[name] = self.loop.create_task(body)
+        else:
+            self.tasks[name] = None  # it is there, for those who would spawn it, and has no handle
+            self.tasks[name] = create(self.loop, body)
+        return self.tasks[name]
+
+    def callback(self, name):
+        """A body that does not wait is over after one step."""
+        actor = Actor(self, name, "callback")
+        actor.say("called")
+        body = actor.perform(self.things[name][1])
+        try:
+            body.send(None)
+        except StopIteration:
+            return
+        raise RuntimeError("a callback that waits")
+
+    def done_callback(self, name):
+        if name not in self.done_callbacks:
+            self.done_callbacks[name] = lambda future: self.callback(name)
+        return self.done_callbacks[name]
 
     async def root(self):
         for name, (kind, _) in self.things.items():
@@ -575,7 +894,7 @@ class World:
             until += 1000
         for _ in range(100):
             # A list: everyone is asked, in the order of declaration.
-            if not any([self.tasks[n].cancel("end") for n in self.things if n in self.tasks]):
+            if not any([self.tasks[n].cancel("end") for n in self.things if self.tasks.get(n)]):
                 break
             await asyncio.sleep(10)
         for name in self.things:
@@ -593,11 +912,13 @@ class World:
         Actor(self, name).say("after all", f"{outcome}, {task.cancelling()} requests")
 
 
-def play(text):
+def play(text, pairs=None):
     """The trace of one program, as a list of lines."""
     loop = Loop()
     loop.set_exception_handler(lambda loop, context: None)
-    world = World(loop, read(text))
+    pairs = pairs or Pairs()
+    pairs.actors.clear()
+    world = World(loop, read(text), pairs)
     try:
         loop.run_until_complete(world.root())
     finally:
@@ -616,9 +937,11 @@ def split(text):
 
 
 def main():
+    pairs = Pairs()
     for text in split(sys.stdin.read()):
         print(text.splitlines()[0])
-        print("\n".join(play(text)))
+        print("\n".join(play(text, pairs)))
+    json.dump({"nested": sorted(pairs.nested), "racing": sorted(pairs.racing)}, sys.stderr)
 
 
 if __name__ == "__main__":

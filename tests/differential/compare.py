@@ -8,18 +8,18 @@ can be taken out of the program while the traces still differ is taken out, and 
 printed with both traces. Exit 1: there was one.
 """
 import argparse
-import collections
 import difflib
+import json
 import subprocess
 import sys
 
 import asyncio_side
 import generate
+import shrink
 
 BATCH = 1000
 BATCH_S = 300
 ONE_S = 10
-SHRINK_MAX = 2000
 
 
 def play_whorl(side, text, seconds):
@@ -50,63 +50,11 @@ def play_whorl_all(side, texts, seconds=BATCH_S):
 
 
 def play_asyncio_all(texts):
-    out = subprocess.run([sys.executable, asyncio_side.__file__], input="".join(texts),
-                         capture_output=True, text=True, timeout=BATCH_S, check=True).stdout
-    return [part.splitlines()[1:] for part in asyncio_side.split(out)]
-
-
-# ---- shrinking ----
-
-
-def spots(program):
-    """Every place where something can be taken out: (list, index)."""
-    found = [(program.bodies, i) for i in range(len(program.bodies) - 1, 0, -1)]
-    found += [(program.futures, i) for i in range(len(program.futures))]
-    todo = [nodes for _, _, nodes in program.bodies]
-    while todo:
-        nodes = todo.pop(0)
-        for i, node in enumerate(nodes):
-            found.append((nodes, i))
-            todo += [inner for inner in (node.body, node.cleanup) if inner is not None]
-    return found
-
-
-def smaller(program):
-    """Changes that make it smaller, each as what undoes it. The caller undoes one it dislikes."""
-    for nodes, i in spots(program):
-        if i >= len(nodes):
-            continue
-        kept = nodes[i]
-        del nodes[i]
-        yield lambda nodes=nodes, i=i, kept=kept: nodes.insert(i, kept)
-        inner = getattr(kept, "body", None)
-        if inner is not None and i < len(nodes) + 1:
-            nodes[i:i + 1 if i < len(nodes) and nodes[i] is kept else i] = inner
-            if kept in nodes:
-                nodes.remove(kept)
-            yield lambda nodes=nodes, i=i, kept=kept, inner=inner: restore(nodes, i, kept, inner)
-
-
-def restore(nodes, i, kept, inner):
-    nodes[i:i + len(inner)] = [kept]
-
-
-def shrink(program, differs):
-    """Greedy: as long as anything can go."""
-    tries = 0
-    again = True
-    while again and tries < SHRINK_MAX:
-        again = False
-        for undo in smaller(program):
-            tries += 1
-            if tries >= SHRINK_MAX:
-                undo()
-                break
-            if differs(program.text()):
-                again = True
-                break
-            undo()
-    return program
+    """The traces, and which constructs have met."""
+    done = subprocess.run([sys.executable, asyncio_side.__file__], input="".join(texts),
+                          capture_output=True, text=True, timeout=BATCH_S, check=True)
+    return ([part.splitlines()[1:] for part in asyncio_side.split(done.stdout)],
+            json.loads(done.stderr))
 
 
 # ---- one difference ----
@@ -124,8 +72,7 @@ def report(side, number, without):
     if not differs(program.text()):
         print(f"program {number} differs only among others")
         return
-    program = shrink(program, differs)
-    show(side, program.text())
+    show(side, shrink.shrink(program, differs).text())
 
 
 def show(side, text):
@@ -146,6 +93,8 @@ def main():
     parser.add_argument("--without", default="", help="constructs left out, with commas")
     parser.add_argument("--show", action="store_true", help="print programs and traces")
     parser.add_argument("--file", help="programs from here")
+    parser.add_argument("--floor", type=float, default=0,
+                        help="fails if fewer of the pairs of constructs have met, in percent")
     parser.add_argument("--reports", type=int, default=3, help="differences that are shrunk")
     options = parser.parse_args()
     without = tuple(options.without.split(","))
@@ -161,21 +110,50 @@ def main():
     return compare(options, without)
 
 
+class Coverage:
+    """Which pairs of constructs have met, of those that may."""
+
+    def __init__(self, without):
+        self.may = dict(zip(("nested", "racing"), generate.pairs(without)))
+        self.met = {way: set() for way in self.may}
+
+    def add(self, met):
+        for way, may in self.may.items():
+            self.met[way] |= may & set(map(tuple, met[way]))
+
+    def percent(self):
+        return min(100 * len(self.met[way]) / len(may) for way, may in self.may.items())
+
+    def __str__(self):
+        return "pairs of constructs: " + ", ".join(
+            f"{len(self.met[way])} of {len(may)} {way}" for way, may in self.may.items())
+
+    def missing(self):
+        return "\n".join(f"    {way}: {b} in {a}" if way == "nested" else f"    {way}: {b}, {a}"
+                         for way, may in self.may.items() for a, b in sorted(may - self.met[way]))
+
+
 def compare(options, without):
     different = []
     lines = 0
+    coverage = Coverage(without)
     end = options.seed + options.count
     for first in range(options.seed, end, BATCH):
         numbers = range(first, min(first + BATCH, end))
         texts = [generate.program(number, without).text() for number in numbers]
-        ours = play_asyncio_all(texts)
+        ours, met = play_asyncio_all(texts)
         theirs = play_whorl_all(options.side, texts)
+        coverage.add(met)
         lines += sum(map(len, ours))
         different += [n for n, a, w in zip(numbers, ours, theirs) if a != w]
     print(f"differential: {options.count} programs, {lines} lines, {len(different)} different")
+    print(coverage)
+    covered = coverage.percent() >= options.floor
+    if not covered:
+        print(f"less than {options.floor} percent have met; these have not:\n{coverage.missing()}")
     for number in different[:options.reports]:
         report(options.side, number, without)
-    return 1 if different else 0
+    return 1 if different or not covered else 0
 
 
 if __name__ == "__main__":

@@ -15,11 +15,16 @@ ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE", "ECANCELED")
 # Constructs that are not drawn yet, each with what is lacking. To become empty. "zero" is a deadline
 # that has passed when it is set.
 OFF = {
+    "group": "a child that has ended is told one pass later in asyncio", "add": "as group",
+    "cancel_group": "as group",
     "zero": "the expiry is queued in asyncio, immediate in whorl",
     "cancel": "a cancel that is pending when a wait begins costs a pass in asyncio, none in whorl",
     "uncancel": "asyncio does not withdraw what has reached the future that is awaited",
     "gather": "children report one pass later in asyncio",
     "gather_all": "as gather",
+    "wait": "not on whorl yet", "each": "not on whorl yet", "shield": "not on whorl yet",
+    "soon": "not on whorl yet", "later": "not on whorl yet",
+    "drop": "not on whorl yet", "done": "not on whorl yet", "undone": "not on whorl yet",
 }
 
 # How often each is drawn. What waits, what asks and completes, what encloses.
@@ -27,9 +32,16 @@ WEIGHTS = {
     "yield": 8, "sleep": 8, "await": 12, "wait_for": 6,
     "spawn": 6, "gather": 5, "gather_all": 4,
     "cancel": 8, "uncancel": 2, "cancelling": 1, "set": 6, "fail": 3, "state": 2,
-    "raise": 2, "return": 2, "reschedule": 2, "expired": 1,
-    "timeout": 6, "timeout_at": 2, "try": 6, "try_error": 3, "ensure": 3,
+    "raise": 2, "return": 2, "reschedule": 2, "expired": 1, "put": 2, "get": 2,
+    "wait": 6, "each": 3, "shield": 4, "eager": 2, "add": 7, "cancel_group": 1,
+    "soon": 3, "later": 3, "drop": 1, "done": 3, "undone": 1,
+    "group": 5, "timeout": 6, "timeout_at": 2, "try": 6, "try_error": 3, "ensure": 3,
 }
+
+WAITS = ("yield", "sleep", "await", "wait_for", "wait", "each")
+BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure")
+IN_CALLBACKS = ("cancel", "uncancel", "cancelling", "set", "fail", "state", "reschedule", "expired",
+                "put", "get", "soon", "later", "drop", "done", "undone")
 
 
 class Node:
@@ -39,6 +51,9 @@ class Node:
         self.line = line
         self.body = body
         self.cleanup = cleanup
+
+    def copy(self):
+        return Node(self.line, copies(self.body), copies(self.cleanup))
 
     def lines(self, depth):
         yield "  " * depth + self.line
@@ -52,6 +67,10 @@ class Node:
             yield "  " * depth + "end"
 
 
+def copies(nodes):
+    return None if nodes is None else [node.copy() for node in nodes]
+
+
 class Program:
     """Futures, and the bodies of tasks and callbacks: (kind, name, nodes)."""
 
@@ -59,6 +78,10 @@ class Program:
         self.number = number
         self.futures = futures
         self.bodies = bodies
+
+    def copy(self):
+        return Program(self.number, list(self.futures),
+                       [(kind, name, copies(nodes)) for kind, name, nodes in self.bodies])
 
     def text(self):
         lines = [f"program {self.number}"] + [f"future {f}" for f in self.futures]
@@ -81,7 +104,9 @@ class Generator:
             self.weights.pop("timeout_at")
         self.tasks = ["main", *"abcde"[:self.random.randint(1, 4)]]
         self.futures = [f"f{i}" for i in range(self.random.randint(0, 2))]
-        self.named = {}  # gathers: name -> the first task among what it awaits
+        self.callbacks = [f"k{i}" for i in range(self.random.randint(0, 2))]
+        self.groups = {}  # name -> the task whose block it is
+        self.named = {}  # gathers and shields: name -> the first task among what it awaits
         self.made = 0
         self.blocks = []  # timeouts
 
@@ -90,7 +115,19 @@ class Generator:
         for level, name in enumerate(self.tasks):
             if level > 0:
                 bodies.append(("task", name, self.body(level, self.random.randint(1, 5), 0)))
+        if "soon" in self.weights or "done" in self.weights:
+            bodies += [("callback", name, self.callback()) for name in self.callbacks]
         return Program(self.number, self.futures, bodies)
+
+    def callback(self):
+        """Steps that do not wait, raise or return."""
+        nodes = []
+        for _ in range(self.random.randint(1, 3)):
+            names = [n for n in IN_CALLBACKS if n in self.weights]
+            name = self.random.choices(names, [self.weights[n] for n in names])[0]
+            node = getattr(self, "draw_" + name)(0, 0)
+            nodes += [] if node is None else [node]
+        return nodes
 
     def main(self):
         spawns = [Node(f"spawn {t}") for t in self.tasks[1:] if self.random.random() < 0.8]
@@ -178,6 +215,67 @@ class Generator:
     def draw_gather_all(self, level, depth):
         return self.many("gather_all", level)
 
+    def draw_shield(self, level, depth):
+        inner = self.awaitable(level)
+        if inner is None:
+            return None
+        name = self.name("s")
+        node = Node(f"shield {name} {inner}")
+        self.named[name] = self.level_of(inner)
+        return node
+
+    def draw_wait(self, level, depth):
+        names = self.several(level)
+        when = self.random.choice(("all", "first", "exception"))
+        ms = self.random.choice((self.deadline_ms(), self.deadline_ms(), "never"))
+        return Node(" ".join(("wait", when, str(ms), *names))) if names else None
+
+    def draw_each(self, level, depth):
+        names = self.several(level)
+        ms = self.random.choice((self.deadline_ms(), "never"))
+        return Node(" ".join(("each", str(ms), *names))) if names else None
+
+    def draw_eager(self, level, depth):
+        later = self.tasks[level + 1:]
+        return self.one("eager", self.random.choice(later) if later else None)
+
+    def draw_add(self, level, depth):
+        if not self.groups:
+            return None
+        name = self.random.choice(list(self.groups))
+        later = self.tasks[self.groups[name] + 1:]
+        return Node(f"add {name} {self.random.choice(later)}") if later else None
+
+    def draw_cancel_group(self, level, depth):
+        return self.one("cancel_group", self.random.choice(list(self.groups)) if self.groups else None)
+
+    def callback_name(self):
+        return self.random.choice(self.callbacks) if self.callbacks else None
+
+    def draw_soon(self, level, depth):
+        return self.one("soon", self.callback_name())
+
+    def draw_later(self, level, depth):
+        return self.one("later", self.callback_name(), self.ms())
+
+    def draw_drop(self, level, depth):
+        return self.one("drop", self.callback_name())
+
+    def draw_done(self, level, depth):
+        return None if not self.callbacks else Node(f"done {self.anyone()} {self.callback_name()}")
+
+    def draw_undone(self, level, depth):
+        return None if not self.callbacks else Node(f"undone {self.anyone()} {self.callback_name()}")
+
+    def draw_group(self, level, depth):
+        if depth >= 3:
+            return None
+        name = self.name("p")
+        self.groups[name] = level
+        later = self.tasks[level + 1:]
+        adds = [Node(f"add {name} {t}") for t in later if self.random.random() < 0.5]
+        return Node(f"group {name}", adds + self.inside(level, depth))
+
     def draw_cancel(self, level, depth):
         message = self.random.choice(MESSAGES)
         return self.one("cancel", self.anyone(), *((message,) if message else ()))
@@ -200,6 +298,12 @@ class Generator:
 
     def draw_state(self, level, depth):
         return self.one("state", self.anyone())
+
+    def draw_put(self, level, depth):
+        return Node(f"put v{self.random.randint(0, 1)} {self.random.randint(1, 9)}")
+
+    def draw_get(self, level, depth):
+        return Node(f"get v{self.random.randint(0, 1)}")
 
     def draw_raise(self, level, depth):
         return Node("raise " + self.random.choice(ERRORS))
@@ -249,6 +353,17 @@ class Generator:
         if depth >= 3:
             return None
         return Node("ensure", self.inside(level, depth), self.inside(level, depth))
+
+
+def pairs(without=()):
+    """What may meet, as asyncio_side.Pairs notes it: (nested, racing)."""
+    drawn = set(Generator(0, without).weights)
+    outer = [b for b in BLOCKS if b in drawn] + ["cleanup"]
+    waits = [w for w in WAITS if w in drawn]
+    nested = {(a, b) for a in outer for b in drawn}
+    if "soon" in drawn or "done" in drawn:
+        nested |= {("callback", b) for b in IN_CALLBACKS if b in drawn}
+    return nested, {(a, b) for a in outer + waits for b in drawn}
 
 
 def program(number, without=()):

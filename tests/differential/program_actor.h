@@ -41,8 +41,10 @@ bool actor_may_uncancel(void);
 /* The future that a name stands for now, with a reference; NULL: there is none. */
 struct whorl_future *object_take(struct object *object);
 
-/* Spawns a task of the program; false: it was before, or is no task. */
-bool object_spawn(struct object *object);
+/* Spawns a task of the program, in a group unless that is NULL; flags as in whorl_attr, without a
+ * group. As whorl_group_spawn, or -EALREADY (it was before, or is no task), -ENOENT (the group is
+ * not open). */
+int object_spawn(struct object *object, struct object *group, uint64_t flags);
 
 /* Under the lock of the world, for what several loops touch. */
 void world_lock(void);

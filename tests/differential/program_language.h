@@ -20,22 +20,31 @@
  *
  * X is anything that can be awaited: a task that was spawned, a future, a gather, a shield. A step
  * that names what is not there (not spawned, a block that is not open) says "absent" and goes on,
- * so that a program stays one whatever is taken out of it.
+ * so that a program stays one whatever is taken out of it. Callbacks have steps that do not wait.
  *
  * Steps that may wait:
  *      yield, sleep MS                 sleep(0), sleep
  *      await X                         its value; its error is raised
  *      wait_for X MS
+ *      wait WHEN MS X..                all, first, exception; MS or never: says which are done
+ *      each MS X..                     as_completed: says one after the other
  * Steps that do not:
  *      spawn T                         once a task; later ones say "again"
+ *      eager T                         the same, begun at once
+ *      add P T, cancel_group P         to a group that is open
  *      gather G X.., gather_all G X..  a future of that name; _all: errors stand among the values
  *      cancel X [MESSAGE], uncancel T, cancelling T
  *      set F N, fail F ERROR           complete a future; "already" if it was
+ *      shield S X                      a future of that name
  *      state X                         pending, or how it ended
+ *      put V N, get V                  a local of the context; at first 0
+ *      soon C, later C MS, drop C      call a callback, once; take it back
+ *      done X C, undone X C            call it when X is done
  *      expired B, reschedule B MS      of a timeout that is open; MS or never
  *      raise ERROR, return N
  * Blocks, closed by `end`:
  *      timeout B MS, timeout_at B MS   MS or never
+ *      group P                         says all errors, raises the first
  *      try                             catches whatever is raised, and says what
  *      try_error                       the same, but lets a cancel through
  *      ensure .. cleanup ..            the second part runs however the first one ended
@@ -70,12 +79,15 @@ struct object {
     bool is_task;
     bool is_future;
     bool is_callback;
-    struct whorl_task *task;      /* once spawned */
+    bool spawned;
+    struct whorl_task *task;      /* from when whorl_spawn has returned */
     struct whorl_future *future;  /* a future, gather or shield once made; of a task: its own */
     bool is_list;                 /* its value is an array of results, of these: */
     size_t listed;
     const struct object *members[WORDS_MAX];
     struct whorl_timeout *timeout; /* while the block is open */
+    struct whorl_group *group;     /* as timeout, and until its end has returned */
+    struct whorl_local local;      /* a key, whose address is what counts */
     unsigned begun;
     unsigned ended;
     unsigned freed;

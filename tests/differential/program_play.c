@@ -209,19 +209,43 @@ struct whorl_future *object_take(struct object *object)
     return future;
 }
 
-bool object_spawn(struct object *object)
+static int spawn(struct object *object, struct object *group, const struct whorl_attr *attr,
+                 struct whorl_task **ret_task)
 {
-    const struct whorl_attr attr = {.name = object->name, .arg_free = task_free};
-    bool spawned = false;
+    return group == NULL ? whorl_spawn(task_body, object, attr, ret_task)
+                         : whorl_group_spawn(group->group, task_body, object, attr, ret_task);
+}
+
+/* The first step of one that begins at once needs the lock. It cannot be named by then. */
+static int spawn_unlocked(struct object *object, const struct whorl_attr *attr,
+                          struct whorl_task **ret_task)
+{
+    world_unlock();
+    const int error = spawn(object, NULL, attr, ret_task);
     world_lock();
-    if (object->is_task && object->task == NULL) {
-        const int error = whorl_spawn(task_body, object, &attr, &object->task);
-        spawned = error == 0;
-        world.spawned += spawned;
-        object->future = spawned ? whorl_task_future(object->task) : NULL;
+    return error;
+}
+
+int object_spawn(struct object *object, struct object *group, uint64_t flags)
+{
+    const struct whorl_attr attr = {
+        .name = object->name, .arg_free = task_free, .flags = flags};
+    struct whorl_task *task = NULL;
+    int error = -EALREADY;
+    world_lock();
+    if (group != NULL && group->group == NULL) {
+        error = -ENOENT;
+    } else if (object->is_task && !object->spawned) {
+        object->spawned = true;
+        error = flags == 0 ? spawn(object, group, &attr, &task)
+                           : spawn_unlocked(object, &attr, &task);
+        object->spawned = error == 0;
+        object->task = task;
+        object->future = error == 0 ? whorl_task_future(task) : NULL;
+        world.spawned += error == 0;
     }
     world_unlock();
-    return spawned;
+    return error;
 }
 
 static unsigned tasks_spawned(void)
@@ -323,7 +347,7 @@ int program_play(struct program *program, enum play_how how, int64_t ms_ns)
     world.spawned = 0;
     world.violations = 0;
     struct object *const main_object = find_task("main");
-    if (main_object == NULL || make_futures() != 0 || !object_spawn(main_object)) {
+    if (main_object == NULL || make_futures() != 0 || object_spawn(main_object, NULL, 0) != 0) {
         return -EINVAL;
     }
     for (int64_t ms = LATE_MS; !wait_for_main(main_object->task, world_deadline(ms));
@@ -364,9 +388,11 @@ void program_rewind(struct program *program)
 {
     for (unsigned i = 0; i < program->object_count; i++) {
         struct object *const object = &program->objects[i];
+        object->spawned = false;
         object->task = NULL;
         object->future = NULL;
         object->timeout = NULL;
+        object->group = NULL;
         object->is_list = false;
         object->begun = object->ended = object->freed = 0;
     }

@@ -90,10 +90,47 @@ static int step_wait_for(struct actor *actor, const struct step *step)
 
 /* ---- tasks and futures ---- */
 
+static const char *outcome_of_spawn(int error)
+{
+    switch (error) {
+    case 0:
+        return "";
+    case -EALREADY:
+        return "again";
+    case -ENOENT:
+        return "absent";
+    default:
+        return error == -ESHUTDOWN ? "refused" : whorl_error_name(error);
+    }
+}
+
 static int step_spawn(struct actor *actor, const struct step *step)
 {
+    return say(actor, step, outcome_of_spawn(object_spawn(step->words[0].object, NULL, 0)));
+}
+
+static int step_eager(struct actor *actor, const struct step *step)
+{
+    const int error = object_spawn(step->words[0].object, NULL, WHORL_EAGER);
+    return say(actor, step, outcome_of_spawn(error));
+}
+
+static int step_add(struct actor *actor, const struct step *step)
+{
+    const int error = object_spawn(step->words[1].object, step->words[0].object, 0);
+    return say(actor, step, outcome_of_spawn(error));
+}
+
+static int step_cancel_group(struct actor *actor, const struct step *step)
+{
     struct object *const object = step->words[0].object;
-    return say(actor, step, object != NULL && object_spawn(object) ? "" : "again");
+    world_lock();
+    const bool open = object->group != NULL;
+    if (open) {
+        whorl_group_cancel(object->group);
+    }
+    world_unlock();
+    return say(actor, step, open ? "" : "absent");
 }
 
 /* The futures that the words from `first` on stand for now. */
@@ -244,6 +281,21 @@ static int step_state(struct actor *actor, const struct step *step)
     return 0;
 }
 
+static int step_put(struct actor *actor, const struct step *step)
+{
+    struct object *const object = step->words[0].object;
+    void *const value = (void *)(intptr_t)step->words[1].number;
+    const int error = whorl_local_set(&object->local, value, NULL);
+    return say(actor, step, error == 0 ? "" : whorl_error_name(error));
+}
+
+static int step_get(struct actor *actor, const struct step *step)
+{
+    const void *const value = whorl_local_get(&step->words[0].object->local);
+    actor_say(actor, step->text, "= %lld", (long long)(intptr_t)value);
+    return 0;
+}
+
 static int step_raise(struct actor *actor, const struct step *step)
 {
     const int error = error_of(step->words[0].text);
@@ -340,6 +392,59 @@ static int step_expired(struct actor *actor, const struct step *step)
     return say(actor, step, outcome);
 }
 
+static void open_group(struct object *object, struct whorl_group *group)
+{
+    world_lock();
+    object->group = group;
+    world_unlock();
+}
+
+/* As leave_block, with all errors. */
+static int leave_group(struct actor *actor, const struct step *step, int result, int error,
+                       const struct whorl_errors *errors)
+{
+    char line[256];
+    char outcome[64] = "left";
+    size_t used = (size_t)snprintf(line, sizeof line, "end of %s", step->text);
+    if (error == -ECANCELED) {
+        actor->message = whorl_cancel_message();
+    }
+    if (error != 0) {
+        actor_error_text(actor, error, outcome, sizeof outcome);
+    }
+    used += (size_t)snprintf(line + used, sizeof line - used, " %s", outcome);
+    const size_t count = whorl_errors_count(errors);
+    for (size_t i = 0; i < count && used < sizeof line; i++) {
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%s%s", i == 0 ? " (" : " ",
+                                 whorl_error_name(whorl_errors_get(errors, i, NULL)),
+                                 i + 1 == count ? ")" : "");
+    }
+    actor_say(actor, line, "%s", "");
+    return error != 0 ? error : result;
+}
+
+static int step_group(struct actor *actor, const struct step *step)
+{
+    struct object *const object = step->words[0].object;
+    struct whorl_group group;
+    struct whorl_errors *errors = NULL;
+    const int refused = whorl_group_begin(&group);
+    if (refused != 0) {
+        actor_violation(actor, "no group");
+        return refused;
+    }
+    open_group(object, &group);
+    (void)say(actor, step, "");
+    actor->blocks++;
+    int result = actor_perform(actor, step->body);
+    const int error = whorl_group_end(&group, result < 0 ? result : 0, &errors);
+    actor->blocks--;
+    open_group(object, NULL);
+    result = leave_group(actor, step, result < 0 ? 0 : result, error, errors);
+    whorl_errors_free(errors);
+    return result;
+}
+
 static int catch(struct actor *actor, const struct step *step, bool cancel_too)
 {
     char outcome[64];
@@ -397,10 +502,16 @@ static const struct {
     {"set", step_set, false},
     {"fail", step_fail, false},
     {"state", step_state, false},
+    {"put", step_put, false},
+    {"get", step_get, false},
     {"raise", step_raise, false},
     {"return", step_return, false},
     {"reschedule", step_reschedule, false},
     {"expired", step_expired, false},
+    {"eager", step_eager, false},
+    {"add", step_add, false},
+    {"cancel_group", step_cancel_group, false},
+    {"group", step_group, true},
     {"timeout", step_timeout, true},
     {"timeout_at", step_timeout_at, true},
     {"try", step_try, true},
