@@ -31,6 +31,7 @@
 #include "whorl/future.h"
 #include "whorl/timeout.h"
 #include "whorl/group.h"
+#include "whorl/wait.h"
 #include "whorl/executor.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"

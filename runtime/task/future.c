@@ -92,25 +92,32 @@ static bool add_waiter(struct whorl_future *future, struct whorl__waiter *waiter
     return true;
 }
 
-/* Takes a waiter off unless the future is done, in which case it is off already. */
-static void remove_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
+/* Takes a waiter off unless the future is done, in which case it is off already: false. */
+static bool remove_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
 {
     if (whorl__future_is_done(future)) {
-        return;
+        return false;
     }
     const uint32_t word = lock(future);
-    if (!(word & DONE)) {
+    const bool off = !(word & DONE);
+    if (off) {
         whorl__plain_write(&future->waiters);
         whorl__list_remove(&waiter->link);
     }
-    const bool none = (word & WAITERS) && !(word & DONE) && whorl__list_is_empty(&future->waiters);
+    const bool none = off && (word & WAITERS) && whorl__list_is_empty(&future->waiters);
     unlock(future, none ? word & ~WAITERS : word);
+    return off;
 }
 
 bool whorl__future_call_when_done(struct whorl_future *future, struct whorl__waiter *waiter)
 {
     waiter->kind = WHORL__WAITER_CALLBACK;
     return add_waiter(future, waiter);
+}
+
+bool whorl__future_call_off(struct whorl_future *future, struct whorl__waiter *waiter)
+{
+    return remove_waiter(future, waiter);
 }
 
 /* ---- completing ---- */
@@ -242,7 +249,7 @@ static int wait_once(struct whorl_task *task, struct whorl_future *future, int64
     }
     if (add_waiter(future, &waiter)) {
         whorl__park(task, whorl__park_on_future(future, timed ? WHORL__PARK_TIMED : 0));
-        remove_waiter(future, &waiter);
+        (void)remove_waiter(future, &waiter);
     }
     whorl__plain_write(&waiter.link); /* the frame goes: who still looks at it races */
     *ret_late = timed && whorl__timer_disarm(&timer);

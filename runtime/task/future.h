@@ -87,4 +87,7 @@ static inline bool whorl__future_is_done(const struct whorl_future *future)
 WHORL_MUST_USE bool whorl__future_call_when_done(struct whorl_future *future,
                                                  struct whorl__waiter *waiter);
 
+/* Takes it back, by one who has a reference on the future. False: it is called, was, or will be. */
+bool whorl__future_call_off(struct whorl_future *future, struct whorl__waiter *waiter);
+
 #endif

@@ -98,6 +98,7 @@ struct estate {
     struct whorl_task *finished; /* done, 0, value &ends */
     struct whorl_future *pending;
     struct whorl_future *gather; /* of pending */
+    struct whorl_completed *completed; /* of pending */
     struct whorl_future *done;   /* value &wrong */
     struct whorl_context *context;
     struct whorl_executor *executor; /* has one thread, idle; its lock is held */
@@ -242,6 +243,8 @@ static void check_futures(const struct estate *estate)
 {
     struct whorl_future *const inherited[] = {estate->pending, estate->gather};
     struct whorl_future *gather = NULL;
+    struct whorl_completed *completed = NULL;
+    size_t index = 7;
     void *value = NULL;
     for (int i = 0; i < 2; i++) {
         REFUSED(whorl_future_await(inherited[i], &value));
@@ -249,6 +252,8 @@ static void check_futures(const struct estate *estate)
         REFUSED(whorl_future_wait_for(inherited[i], WHORL_SECOND, &value));
         REFUSED(whorl_future_result(inherited[i], &value));
         REFUSED(whorl_gather_start(&inherited[i], 1, 0, &gather));
+        REFUSED(whorl_wait(&inherited[i], 1, WHORL_ALL_COMPLETED, WHORL_NEVER, NULL));
+        REFUSED(whorl_as_completed(&inherited[i], 1, WHORL_NEVER, &completed));
         EXPECT(whorl_future_cancel(inherited[i], NULL), false);
         EXPECT(whorl_future_done(inherited[i]), false);
         EXPECT(whorl_future_cancelled(inherited[i]), false);
@@ -260,11 +265,17 @@ static void check_futures(const struct estate *estate)
     REFUSED(whorl_future_set_result(estate->pending, NULL));
     REFUSED(whorl_future_set_error(estate->pending, -EIO));
     EXPECT(whorl_future_set_result(estate->gather, NULL), -EPERM);
-    EXPECT(value == NULL && gather == NULL, true);
+    REFUSED(whorl_completed_next(estate->completed, &index));
+    whorl_completed_free(estate->completed);
+    EXPECT(value == NULL && gather == NULL && completed == NULL && index == 7, true);
     EXPECT(whorl_future_done(estate->done), true);
     EXPECT(whorl_future_await(estate->done, &value), 0);
     EXPECT(value == &wrong, true);
     EXPECT(whorl_future_result(estate->done, NULL), 0);
+    EXPECT(whorl_wait(&estate->done, 1, WHORL_ALL_COMPLETED, WHORL_NEVER, NULL), 1);
+    EXPECT(whorl_as_completed(&estate->done, 1, WHORL_NEVER, &completed), 0);
+    EXPECT(whorl_completed_next(completed, &index), 0);
+    whorl_completed_free(completed);
     EXPECT(whorl_gather_start(&estate->done, 1, 0, &gather), 0);
     EXPECT(whorl_future_await(gather, NULL), 0);
     whorl_future_unref(gather);
@@ -495,6 +506,7 @@ static int make_estate(struct estate *estate)
     must(whorl_future_set_result(estate->done, &wrong));
     must(whorl_gather_start(&estate->pending, 1, 0, &estate->gather));
     must(whorl_context_new(&estate->context));
+    must(whorl_as_completed(&estate->pending, 1, WHORL_NEVER, &estate->completed));
     must(whorl_executor_new(NULL, &estate->executor));
     must(whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL));
     estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
@@ -507,6 +519,9 @@ static int use_estate_up(struct estate *estate)
     void *value;
     must(whorl_future_set_result(estate->pending, &ends));
     must(whorl_future_await(estate->gather, &value));
+    size_t index;
+    must(whorl_completed_next(estate->completed, &index));
+    whorl_completed_free(estate->completed);
     const int port = whorl_socket_port(estate->listener);
     const int fd = whorl_tcp_connect("127.0.0.1", port);
     const int peer = whorl_accept(estate->listener);

@@ -1,0 +1,347 @@
+/*
+ * wait.c - some of many: a watch, whose events are futures of its own.
+ *
+ *   watched futures          the watch                       who waits
+ *   a done ------------->  report: the n-th to be done  -->  joins event n - 1
+ *   b done ------------->                                    (wait: one event; as_completed: each)
+ *
+ * A wait for a future (future.c) already knows deadlines, cancels and plain threads; so what is
+ * waited for here is a future again, and only who completes it is new.
+ *
+ * What whorl_wait tells was true at one instant. Futures end while it looks at one after the other:
+ *
+ *   losing order                              ours
+ *   wait:   a is not done                     wait:   counts those that are done, looks at each,
+ *   others: a is done, then b                         and counts again, until both counts agree:
+ *   wait:   b is done: b without a, which             none ended meanwhile, for none is ever
+ *           there never was                           done no more
+ *
+ * A watched future that is done calls report, from then on at any time; the watch lives until each
+ * has reported or was taken back, which exclude each other under the future's lock. A report of
+ * whorl_wait looks at its future, and keeps it till then: the wait may be over long before. The
+ * futures of an iteration are kept until it is freed, for who is served to read them.
+ *
+ * Owns:       struct whorl_completed, which both forms use.
+ * Threads:    reports from any.
+ * Invariant:  event k is completed exactly once, by the report that drew number k.
+ * Pairs:      W1  report: order[k], then event k is done (F1) - next: joins event k, reads order[k]
+ *             W2  references: the last - 1 (acquire) sees all that was done under the others
+ */
+#include "task/future.h"
+#include "task/park.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct watched {
+    struct whorl__waiter waiter;
+    struct whorl_completed *watch; /* C */
+    struct whorl_future *future;   /* C: with a reference of the caller's side */
+    size_t index;                  /* C: where it stands among the caller's */
+};
+
+/* One that is reported to whoever waits. On lines of its own, as dumps want it (state/task.h). */
+struct event {
+    struct whorl__free_future head WHORL_ALIGNED(WHORL_CACHE_LINE);
+};
+
+struct whorl_completed {
+    uint32_t references;  /* A: W2: the caller, and each future that has not reported */
+    uint32_t count;       /* C: futures watched, none of them twice */
+    uint32_t drawn;       /* A: how many have reported */
+    uint32_t next;        /* A: as_completed: how many were served */
+    int64_t deadline_ns;  /* C: as_completed: what ends later is not served */
+    enum whorl_return_when when; /* C: wait: what completes its one event */
+    bool single;                 /* C: wait */
+    struct watched *watched;     /* C */
+    size_t *order;               /* W1: index of the k-th to report */
+    struct event events[];       /* count of them, or one */
+};
+
+/* ---- making one ---- */
+
+static int compare_futures(const void *a, const void *b)
+{
+    const struct watched *const left = a;
+    const struct watched *const right = b;
+    const uintptr_t x = (uintptr_t)left->future;
+    const uintptr_t y = (uintptr_t)right->future;
+    return x != y ? (x > y) - (x < y) : (left->index > right->index) - (left->index < right->index);
+}
+
+static int compare_indexes(const void *a, const void *b)
+{
+    const size_t x = ((const struct watched *)a)->index;
+    const size_t y = ((const struct watched *)b)->index;
+    return (x > y) - (x < y);
+}
+
+/* Leaves the first of equal ones, in the caller's order. Returns how many are left. */
+static uint32_t drop_duplicates(struct watched *watched, size_t count)
+{
+    uint32_t kept = 0;
+    qsort(watched, count, sizeof *watched, compare_futures);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || watched[kept - 1].future != watched[i].future) {
+            watched[kept++] = watched[i];
+        }
+    }
+    qsort(watched, kept, sizeof *watched, compare_indexes);
+    return kept;
+}
+
+static struct whorl_future *event_of(struct whorl_completed *watch, size_t index)
+{
+    return &watch->events[index].head.future;
+}
+
+static void place(struct whorl_completed *watch, struct whorl_future *const *futures, size_t count,
+                  size_t event_count)
+{
+    memset(watch, 0, sizeof *watch);
+    watch->watched = (struct watched *)(void *)&watch->events[event_count];
+    watch->order = (size_t *)(void *)&watch->watched[count];
+    for (size_t i = 0; i < event_count; i++) {
+        whorl__future_init(event_of(watch, i), WHORL__FUTURE_PLAIN, 1);
+        watch->events[i].head.generation = whorl__fork_generation;
+    }
+    memset(watch->watched, 0, count * sizeof watch->watched[0]);
+    for (size_t i = 0; i < count; i++) {
+        watch->watched[i].future = futures[i];
+        watch->watched[i].index = i;
+    }
+    watch->count = drop_duplicates(watch->watched, count);
+    watch->references = watch->count + 1;
+}
+
+/* single: one event; else one for each future. */
+static int make(struct whorl_future *const *futures, size_t count, bool single,
+                struct whorl_completed **ret_watch)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (futures[i] == NULL) {
+            return -EINVAL;
+        }
+        if (whorl__future_is_inherited(futures[i]) && !whorl__future_is_done(futures[i])) {
+            return -ECHILD;
+        }
+    }
+    if (count > INT_MAX) {
+        return -ENOMEM;
+    }
+    const size_t event_count = single ? 1 : count;
+    struct whorl_completed *const watch = whorl__os->alloc(
+        sizeof *watch + count * sizeof watch->watched[0] +
+        event_count * sizeof watch->events[0] + count * sizeof watch->order[0]);
+    if (watch == NULL || whorl__fork_watch() != 0) {
+        whorl__os->free(watch);
+        return -ENOMEM;
+    }
+    place(watch, futures, count, event_count);
+    watch->single = single;
+    *ret_watch = watch;
+    return 0;
+}
+
+static void drop(struct whorl_completed *watch)
+{
+    if (whorl__add_u32(&watch->references, (uint32_t)-1) == 1) { /* pairs W2 */
+        whorl__os->free(watch);
+    }
+}
+
+/* ---- reports ---- */
+
+/* Whether the n-th report, of this future, ends the wait. */
+static bool ends_wait(const struct whorl_completed *watch, const struct whorl_future *future,
+                      uint32_t n)
+{
+    if (n == watch->count || watch->when == WHORL_FIRST_COMPLETED) {
+        return true;
+    }
+    return watch->when == WHORL_FIRST_EXCEPTION && future->error != 0 &&
+           !whorl_future_cancelled((struct whorl_future *)(uintptr_t)future);
+}
+
+/* late: after the deadline, at which the iteration is over. */
+static void report(struct watched *watched, bool late)
+{
+    struct whorl_completed *const watch = watched->watch;
+    struct whorl_future *const future = watched->future;
+    const struct whorl__outcome told = {.error = late ? -ETIMEDOUT : 0};
+    const uint32_t number = whorl__add_u32(&watch->drawn, 1);
+    if (!watch->single) {
+        whorl__plain_write(&watch->order[number]); /* W1 */
+        watch->order[number] = watched->index;
+        (void)whorl__future_complete(event_of(watch, number), &told);
+    } else if (ends_wait(watch, future, number + 1)) {
+        (void)whorl__future_complete(event_of(watch, 0), &told);
+    }
+    if (watch->single) {
+        whorl_future_unref(future);
+    }
+    drop(watch);
+}
+
+static void future_done(struct whorl__waiter *waiter)
+{
+    struct watched *const watched = whorl_container_of(waiter, struct watched, waiter);
+    const int64_t deadline_ns = watched->watch->deadline_ns;
+    report(watched, deadline_ns != WHORL_NEVER && whorl__os->now_ns() >= deadline_ns);
+}
+
+static void watch_all(struct whorl_completed *watch)
+{
+    for (uint32_t i = 0; i < watch->count; i++) {
+        struct watched *const watched = &watch->watched[i];
+        watched->watch = watch;
+        watched->waiter.callback = future_done;
+        (void)whorl_future_ref(watched->future); /* until it has reported, or unwatch_all */
+        if (!whorl__future_call_when_done(watched->future, &watched->waiter)) {
+            report(watched, false);
+        }
+    }
+}
+
+/* Those that are not done will not report any more. The caller's reference goes, too. */
+static void unwatch_all(struct whorl_completed *watch)
+{
+    for (uint32_t i = 0; i < watch->count; i++) {
+        struct watched *const watched = &watch->watched[i];
+        const bool off = whorl__future_call_off(watched->future, &watched->waiter);
+        if (off || !watch->single) {
+            whorl_future_unref(watched->future);
+        }
+        if (off) {
+            drop(watch);
+        }
+    }
+    drop(watch);
+}
+
+/* ---- wait ---- */
+
+static int count_done(const struct whorl_completed *watch)
+{
+    int done = 0;
+    for (uint32_t i = 0; i < watch->count; i++) {
+        done += whorl__future_is_done(watch->watched[i].future);
+    }
+    return done;
+}
+
+/* How many are done, and which of the caller's: as of one instant. */
+static int look_at_all(const struct whorl_completed *watch, struct whorl_future *const *futures,
+                       size_t count, bool *ret_done)
+{
+    int before;
+    int after = count_done(watch);
+    do {
+        before = after;
+        for (size_t i = 0; ret_done != NULL && i < count; i++) {
+            ret_done[i] = whorl__future_is_done(futures[i]);
+        }
+        after = count_done(watch);
+    } while (after != before);
+    return after;
+}
+
+/*
+ * A task gives way at least once, as in asyncio, so that a loop around a wait starves nobody. In
+ * strict order as often as there, where the future's callback takes a pass, and the task the next.
+ */
+static int wait_for_event(struct whorl_completed *watch, int64_t deadline_ns)
+{
+    struct whorl_future *const event = event_of(watch, 0);
+    const struct whorl_task *const task = whorl__task_current();
+    if (whorl__future_is_done(event) && task != NULL) {
+        const int error = whorl_yield();
+        return error == 0 && task->loop->strict ? whorl_yield() : error;
+    }
+    const int error = whorl_future_join(event, deadline_ns, NULL);
+    return error == -ETIMEDOUT ? 0 : error;
+}
+
+static int check_wait(struct whorl_future *const *futures, size_t count,
+                      enum whorl_return_when when)
+{
+    const struct whorl_task *const self = whorl__task_current();
+    if (count == 0 || when > WHORL_FIRST_EXCEPTION) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; self != NULL && i < count; i++) {
+        if (futures[i] == &self->future) {
+            return -EDEADLK;
+        }
+    }
+    return 0;
+}
+
+int whorl_wait(struct whorl_future *const *futures, size_t count, enum whorl_return_when when,
+               int64_t deadline_ns, bool *ret_done)
+{
+    struct whorl_completed *watch;
+    int result = check_wait(futures, count, when);
+    if (result == 0) {
+        result = make(futures, count, true, &watch);
+    }
+    if (result != 0) {
+        return result;
+    }
+    watch->when = when;
+    watch->deadline_ns = WHORL_NEVER;
+    watch_all(watch);
+    result = wait_for_event(watch, deadline_ns);
+    if (result == 0) {
+        result = look_at_all(watch, futures, count, ret_done);
+    }
+    unwatch_all(watch);
+    return result;
+}
+
+/* ---- as_completed ---- */
+
+static bool is_inherited(struct whorl_completed *completed)
+{
+    return completed->count > 0 && whorl__future_is_inherited(event_of(completed, 0));
+}
+
+int whorl_as_completed(struct whorl_future *const *futures, size_t count, int64_t deadline_ns,
+                       struct whorl_completed **ret_completed)
+{
+    const int error = make(futures, count, false, ret_completed);
+    if (error == 0) {
+        (*ret_completed)->deadline_ns = deadline_ns;
+        watch_all(*ret_completed);
+    }
+    return error;
+}
+
+int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
+{
+    uint32_t next = whorl__load_relaxed_u32(&completed->next); /* relaxed: the cas checks it */
+    do {
+        if (next == completed->count) {
+            return -ENOENT;
+        }
+        const int error =
+            whorl_future_join(event_of(completed, next), completed->deadline_ns, NULL);
+        if (error != 0) {
+            return error;
+        }
+    } while (!whorl__cas_value_u32(&completed->next, &next, next + 1));
+    whorl__plain_read(&completed->order[next]); /* W1 */
+    *ret_index = completed->order[next];
+    return 0;
+}
+
+void whorl_completed_free(struct whorl_completed *completed)
+{
+    if (completed != NULL && !is_inherited(completed)) {
+        unwatch_all(completed);
+    }
+}
