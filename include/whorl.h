@@ -32,6 +32,7 @@
 #include "whorl/timeout.h"
 #include "whorl/group.h"
 #include "whorl/wait.h"
+#include "whorl/shield.h"
 #include "whorl/executor.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"

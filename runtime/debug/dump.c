@@ -91,6 +91,9 @@ static void put_awaited(struct whorl__text *text, const struct whorl__look_await
     case WHORL__FUTURE_GATHER:
         whorl__text_string(text, "gather:");
         break;
+    case WHORL__FUTURE_SHIELD:
+        whorl__text_string(text, "shield:");
+        break;
     case WHORL__FUTURE_PLAIN:
         whorl__text_string(text, "future:");
         break;

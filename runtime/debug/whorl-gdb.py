@@ -20,7 +20,7 @@ import gdb.unwinder
 STATES = ("ready", "running", "parked", "done")
 FREE, LIVE, PARKED, DONE = range(4)
 WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP = range(1, 6)
-KIND_TASK, KIND_GATHER = 1, 2
+KIND_TASK, KIND_GATHER, KIND_SHIELD = 1, 2, 3
 FUTURE_DONE, FUTURE_CANCELLED = 4, 8
 CANCEL = 16
 CHUNK_SLOTS = 1024
@@ -102,7 +102,8 @@ class Task:
             kind = wait >> 4 & 3
             if kind == KIND_TASK:
                 return "task %d" % (wait >> 6)
-            return "%s 0x%x" % ("gather" if kind == KIND_GATHER else "future", wait & ~63)
+            words = {KIND_GATHER: "gather", KIND_SHIELD: "shield"}
+            return "%s 0x%x" % (words.get(kind, "future"), wait & ~63)
         if reason == WAIT_GROUP:
             return "children of its group"
         if reason in (WAIT_READ, WAIT_WRITE):

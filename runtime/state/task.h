@@ -59,6 +59,7 @@ enum whorl__future_kind {
     WHORL__FUTURE_PLAIN,
     WHORL__FUTURE_TASK,
     WHORL__FUTURE_GATHER,
+    WHORL__FUTURE_SHIELD,
 };
 
 /* The word of a future; see task/future.c. */

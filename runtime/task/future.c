@@ -413,12 +413,16 @@ int whorl_future_set_error(struct whorl_future *future, int error)
 
 bool whorl__future_cancel_plain(struct whorl_future *future, const char *message)
 {
-    if (future->kind == WHORL__FUTURE_GATHER) {
+    const struct whorl__outcome outcome = {
+        .error = -ECANCELED, .cancelled = true, .message = message};
+    switch (future->kind) {
+    case WHORL__FUTURE_GATHER:
         return whorl__gather_cancel(future, message);
+    case WHORL__FUTURE_SHIELD:
+        return whorl__shield_cancel(future, &outcome);
+    default:
+        return whorl__future_complete(future, &outcome);
     }
-    return whorl__future_complete(
-        future,
-        &(struct whorl__outcome){.error = -ECANCELED, .cancelled = true, .message = message});
 }
 
 bool whorl_future_cancel(struct whorl_future *future, const char *message)

@@ -59,7 +59,7 @@ static inline void whorl__future_complete_alone(struct whorl_future *future,
     }
 }
 
-/* Cancels a plain future or a gather; what whorl_future_cancel does for those. */
+/* Cancels a future that is no task; what whorl_future_cancel does for those. */
 bool whorl__future_cancel_plain(struct whorl_future *future, const char *message);
 
 /* gather.c; path: the gathers the request has come through already, see cancel.h */
@@ -75,6 +75,9 @@ void whorl__gather_free(struct whorl_future *gather);
 unsigned whorl__gather_look(const struct whorl_future *gather,
                             const struct whorl_future **ret_children, unsigned max,
                             size_t *ret_count, size_t *ret_pending);
+
+/* shield.c: completes it, and leaves what is inside alone. False: it was done. */
+bool whorl__shield_cancel(struct whorl_future *shield, const struct whorl__outcome *outcome);
 
 static inline bool whorl__future_is_done(const struct whorl_future *future)
 {

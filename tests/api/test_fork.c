@@ -99,6 +99,7 @@ struct estate {
     struct whorl_future *pending;
     struct whorl_future *gather; /* of pending */
     struct whorl_completed *completed; /* of pending */
+    struct whorl_future *shield; /* of pending */
     struct whorl_future *done;   /* value &wrong */
     struct whorl_context *context;
     struct whorl_executor *executor; /* has one thread, idle; its lock is held */
@@ -124,6 +125,7 @@ static void take_locks(const struct estate *estate)
     (void)whorl__or_u32(&estate->pending->word, WHORL__FUTURE_LOCKED);
     (void)whorl__or_u32(&estate->done->word, WHORL__FUTURE_LOCKED);
     (void)whorl__or_u32(&estate->gather->word, WHORL__FUTURE_LOCKED);
+    (void)whorl__or_u32(&estate->shield->word, WHORL__FUTURE_LOCKED);
 }
 
 static void unlock_future(struct whorl_future *future)
@@ -135,6 +137,7 @@ static void unlock_future(struct whorl_future *future)
 static void give_locks(const struct estate *estate)
 {
     struct whorl__runtime *const runtime = estate->sleeper->runtime;
+    unlock_future(estate->shield);
     unlock_future(estate->gather);
     unlock_future(estate->done);
     unlock_future(estate->pending);
@@ -241,12 +244,13 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
 
 static void check_futures(const struct estate *estate)
 {
-    struct whorl_future *const inherited[] = {estate->pending, estate->gather};
+    struct whorl_future *const inherited[] = {estate->pending, estate->gather, estate->shield};
     struct whorl_future *gather = NULL;
     struct whorl_completed *completed = NULL;
+    struct whorl_future *shield = NULL;
     size_t index = 7;
     void *value = NULL;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         REFUSED(whorl_future_await(inherited[i], &value));
         REFUSED(whorl_future_join(inherited[i], whorl_after(0), &value));
         REFUSED(whorl_future_wait_for(inherited[i], WHORL_SECOND, &value));
@@ -254,6 +258,7 @@ static void check_futures(const struct estate *estate)
         REFUSED(whorl_gather_start(&inherited[i], 1, 0, &gather));
         REFUSED(whorl_wait(&inherited[i], 1, WHORL_ALL_COMPLETED, WHORL_NEVER, NULL));
         REFUSED(whorl_as_completed(&inherited[i], 1, WHORL_NEVER, &completed));
+        REFUSED(whorl_shield(inherited[i], &shield));
         EXPECT(whorl_future_cancel(inherited[i], NULL), false);
         EXPECT(whorl_future_done(inherited[i]), false);
         EXPECT(whorl_future_cancelled(inherited[i]), false);
@@ -268,6 +273,7 @@ static void check_futures(const struct estate *estate)
     REFUSED(whorl_completed_next(estate->completed, &index));
     whorl_completed_free(estate->completed);
     EXPECT(value == NULL && gather == NULL && completed == NULL && index == 7, true);
+    EXPECT(shield == NULL, true);
     EXPECT(whorl_future_done(estate->done), true);
     EXPECT(whorl_future_await(estate->done, &value), 0);
     EXPECT(value == &wrong, true);
@@ -276,6 +282,8 @@ static void check_futures(const struct estate *estate)
     EXPECT(whorl_as_completed(&estate->done, 1, WHORL_NEVER, &completed), 0);
     EXPECT(whorl_completed_next(completed, &index), 0);
     whorl_completed_free(completed);
+    EXPECT(whorl_shield(estate->done, &shield), 0);
+    EXPECT(shield == estate->done, true);
     EXPECT(whorl_gather_start(&estate->done, 1, 0, &gather), 0);
     EXPECT(whorl_future_await(gather, NULL), 0);
     whorl_future_unref(gather);
@@ -507,6 +515,7 @@ static int make_estate(struct estate *estate)
     must(whorl_gather_start(&estate->pending, 1, 0, &estate->gather));
     must(whorl_context_new(&estate->context));
     must(whorl_as_completed(&estate->pending, 1, WHORL_NEVER, &estate->completed));
+    must(whorl_shield(estate->pending, &estate->shield));
     must(whorl_executor_new(NULL, &estate->executor));
     must(whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL));
     estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
@@ -535,6 +544,7 @@ static int use_estate_up(struct estate *estate)
                        finish(estate->unnamed) == -ECANCELED && finish(estate->finished) == 0;
     whorl_context_unref(estate->context);
     whorl_future_unref(estate->gather);
+    whorl_future_unref(estate->shield);
     whorl_future_unref(estate->pending);
     whorl_future_unref(estate->done);
     const int still = whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL);

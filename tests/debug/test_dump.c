@@ -19,7 +19,7 @@
 
 /* ---- one task of each kind ---- */
 
-#define ZOO_TASKS 14
+#define ZOO_TASKS 15
 
 /* Tasks that wait in every way there is; one that computes; one that has not begun. */
 struct zoo {
@@ -29,6 +29,7 @@ struct zoo {
     uint32_t crunching; /* A */
     struct whorl_future *gate;
     struct whorl_future *over;
+    struct whorl_future *shield;
     struct whorl_task *tasks[ZOO_TASKS];
     unsigned count;
     struct capture capture;
@@ -95,6 +96,15 @@ static int gather_three(void *arg)
     return whorl_gather(((struct zoo *)arg)->tasks, 3, 0, NULL);
 }
 
+static int await_shield(void *arg)
+{
+    struct zoo *const zoo = arg;
+    must(whorl_shield(zoo->gate, &zoo->shield));
+    const int error = whorl_future_await(zoo->shield, NULL);
+    whorl_future_unref(zoo->shield);
+    return error;
+}
+
 static int end_group(void *arg)
 {
     const struct whorl_attr attr = {.name = "cub", .pin = WHORL_PIN(0)};
@@ -133,11 +143,11 @@ static struct whorl_task *house(struct zoo *zoo, whorl_body *body, void *arg, co
     return task;
 }
 
-/* The plain thread that looks: eleven wait, and so does main. */
+/* The plain thread that looks: twelve wait, and so does main. */
 static void *look_at_zoo(void *arg)
 {
     struct zoo *const zoo = arg;
-    zoo->capture = capture_dump_with(" ready=1 running=1 parked=12 done=2\n");
+    zoo->capture = capture_dump_with(" ready=1 running=1 parked=13 done=2\n");
     zoo->loops = capture_dump_with(" watched-by=0 ");
     must(whorl_future_set_result(zoo->over, NULL));
     return NULL;
@@ -167,6 +177,7 @@ static void open_zoo(struct zoo *zoo)
     (void)house(zoo, await_first, zoo, "chain", 0);
     (void)house(zoo, gather_three, zoo, "gather", 0);
     (void)house(zoo, end_group, zoo, "group", 0);
+    (void)house(zoo, await_shield, zoo, "shield", 0);
     (void)house(zoo, end_at_once, NULL, "done", 0);
     must(whorl_await(house(zoo, end_cancelled, NULL, "gone", 0), NULL) == -ECANCELED ? 0 : -EPROTO);
     (void)house(zoo, sleep_for_ever, NULL, NULL, 0);
@@ -239,6 +250,8 @@ static void check_waits(const struct zoo *zoo)
     assert_waits(zoo, "chain", "waits=future on=task:%llu awaited=no", serial_of(zoo, 0));
     assert_waits(zoo, "gather", "pending=3 of=3 children=task:%llu,task:%llu,task:%llu",
                  serial_of(zoo, 0), serial_of(zoo, 1), serial_of(zoo, 2));
+    assert_waits(zoo, "shield", "state=parked waits=future on=shield:%#llx",
+                 (unsigned long long)(uintptr_t)zoo->shield);
     assert_waits(zoo, "group", "state=parked waits=group cancel=no");
     assert_waits(zoo, "cub", "state=parked waits=future");
     assert_waits(zoo, "main", "state=parked waits=future on=future:%#llx cancel=no requests=0",

@@ -1,0 +1,99 @@
+/*
+ * shield.c - a future that follows another one and is cancelled in its place.
+ *
+ *   inner done  -->  takes `inner` out of the shield, completes the shield as inner ended
+ *   cancel      -->  completes the shield, takes `inner` out of it, calls the waiter off
+ *
+ * Both may happen at once. Who takes the pointer out, by a swap, owns the shield's reference on
+ * inner; without that the one who cancels could look for his waiter in a future that is gone:
+ *
+ *   losing order                                ours
+ *   cancel:  reads inner                        cancel:  swaps inner out: it is his
+ *   inner's: calls follow, which drops inner    inner's: calls follow, which finds NULL
+ *   cancel:  locks a future that was freed      cancel:  calls off in vain, drops inner
+ *
+ * Owns:       struct shield: the future and the waiter on inner, in one block with two references,
+ *             the caller's and the waiter's.
+ * Threads:    any.
+ * Pairs:      H1  shield->inner: a swap on both sides.
+ */
+#include "task/future.h"
+
+#include "sys/os.h"
+
+#include <errno.h>
+
+struct shield {
+    struct whorl__free_future head; /* first: a shield is a future */
+    struct whorl__waiter waiter;    /* on inner */
+    void *inner;                    /* A: H1: struct whorl_future, with a reference */
+};
+
+static struct shield *shield_of(struct whorl_future *future)
+{
+    WHORL_ASSERT(future->kind == WHORL__FUTURE_SHIELD);
+    return whorl_container_of(future, struct shield, head.future);
+}
+
+/* inner is done; it may be gone unless the swap gives it, with the shield's reference. */
+static void follow(struct whorl__waiter *waiter)
+{
+    struct shield *const shield = whorl_container_of(waiter, struct shield, waiter);
+    struct whorl_future *const inner = whorl__swap_ptr(&shield->inner, NULL); /* pairs H1 */
+    if (inner != NULL) {
+        whorl__plain_read(&inner->error); /* F1 */
+        const struct whorl__outcome outcome = {
+            .error = inner->error,
+            .value = inner->value,
+            .cancelled = whorl_future_cancelled(inner),
+            .message = inner->message,
+        };
+        (void)whorl__future_complete(&shield->head.future, &outcome);
+        whorl_future_unref(inner);
+    }
+    whorl_future_unref(&shield->head.future);
+}
+
+bool whorl__shield_cancel(struct whorl_future *future, const struct whorl__outcome *outcome)
+{
+    struct shield *const shield = shield_of(future);
+    if (!whorl__future_complete(future, outcome)) {
+        return false;
+    }
+    struct whorl_future *const inner = whorl__swap_ptr(&shield->inner, NULL); /* pairs H1 */
+    if (inner != NULL) {
+        if (whorl__future_call_off(inner, &shield->waiter)) {
+            whorl_future_unref(future); /* the waiter's; the caller has his own */
+        }
+        whorl_future_unref(inner);
+    }
+    return true;
+}
+
+int whorl_shield(struct whorl_future *inner, struct whorl_future **ret_shield)
+{
+    if (inner == NULL) {
+        return -EINVAL;
+    }
+    if (whorl__future_is_done(inner)) {
+        *ret_shield = whorl_future_ref(inner);
+        return 0;
+    }
+    if (whorl__future_is_inherited(inner)) {
+        return -ECHILD;
+    }
+    struct shield *const shield = whorl__os->alloc(sizeof *shield);
+    if (shield == NULL || whorl__fork_watch() != 0) {
+        whorl__os->free(shield);
+        return -ENOMEM;
+    }
+    *shield = (struct shield){.waiter.callback = follow};
+    whorl__future_init(&shield->head.future, WHORL__FUTURE_SHIELD, 2);
+    shield->head.generation = whorl__fork_generation;
+    shield->inner = whorl_future_ref(inner);
+    *ret_shield = &shield->head.future;
+    if (!whorl__future_call_when_done(inner, &shield->waiter)) {
+        follow(&shield->waiter);
+    }
+    return 0;
+}
