@@ -195,6 +195,31 @@ WHORL_API bool whorl_task_cancelled(struct whorl_task *task);
 /* The running task, no reference taken; NULL outside one. Model: asyncio.current_task */
 WHORL_API struct whorl_task *whorl_task_current(void);
 
+/*
+ * whorl_all_tasks - the tasks of a runtime that have not ended.
+ *
+ *   near       NULL: the caller's runtime; else a task of the runtime that is meant, which lives
+ *              during the call, or to which the caller has a reference
+ *   ret_tasks  an array with a reference on each; all of it goes back by whorl_all_tasks_free
+ *   ret_count  how many there are
+ *
+ * A task that lives from before the call until after it is there, once, whatever loop runs it; the
+ * caller's own, too. One that begins or ends meanwhile may be there. The order says nothing. Of a
+ * runtime that has ended there is none.
+ *
+ * Returns 0, -ENOMEM, -EPERM (near NULL, and not in a task), -ECHILD.
+ *
+ * From:    any thread                   Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: the array
+ * Model:   asyncio.all_tasks
+ * Since:   0.1, stable                  Source: runtime/task/all.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_all_tasks(struct whorl_task *near,
+                                                struct whorl_task ***ret_tasks, size_t *ret_count);
+
+/* Gives back such an array, and the references in it. NULL and 0 are fine. Any thread. */
+WHORL_API void whorl_all_tasks_free(struct whorl_task **tasks, size_t count);
+
 /* The task's name, valid as long as the caller's reference. Set it before others can look. */
 WHORL_API const char *whorl_task_name(struct whorl_task *task);
 WHORL_API void whorl_task_set_name(struct whorl_task *task, const char *name);

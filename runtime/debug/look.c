@@ -125,10 +125,10 @@ static void read_locked(struct whorl_task *task, struct whorl__look *look)
 
 /* ---- together ---- */
 
-/* What WAKE and CANCEL do to the word leaves the rest as it was. */
+/* What WAKE, CANCEL and VISIT do to the word leaves the rest as it was. */
 static bool is_same_wait(uint64_t a, uint64_t b)
 {
-    const uint64_t flags = WHORL__WAKE | WHORL__CANCEL;
+    const uint64_t flags = WHORL__WAKE | WHORL__CANCEL | WHORL__VISIT;
     return (a & ~flags) == (b & ~flags);
 }
 

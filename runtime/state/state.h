@@ -16,7 +16,7 @@
  *   PARKED  on no queue; its stack is left; the first who moves it to LIVE holds it.
  *   DONE    the body has returned, its stack is given back, nobody runs it again.
  *
- * The word: phase (bits 0-2), WAKE (3), CANCEL (4), epoch (32-63).
+ * The word: phase (bits 0-2), WAKE (3), CANCEL (4), VISIT (5), epoch (32-63).
  *   epoch   counts the waits of the slot, over all tasks it ever held. A handle names slot and
  *           epoch; a waker whose epoch is over changes nothing, so a timer, a descriptor or a
  *           canceller may keep a handle as long as it likes.
@@ -24,6 +24,9 @@
  *           once. May be set when the wait is over already; the next park_begin clears it.
  *   CANCEL  a request is pending. Set and cleared under the task's lock only, but always in this
  *           word: so a park that begins cannot miss it and needs no fence.
+ *   VISIT   somebody takes a reference on a task that he knows by its slot only. Set and cleared
+ *           under the task's lock, while the task is LIVE or PARKED: it does not end meanwhile, so
+ *           the runtime's own reference is there to be added to. Who would end it takes the lock.
  *
  * Losing interleaving, if a task announced itself before its stack was left:
  *
@@ -59,6 +62,7 @@ enum whorl__phase {
 #define WHORL__PHASE_MASK  UINT64_C(7)
 #define WHORL__WAKE        UINT64_C(8)
 #define WHORL__CANCEL      UINT64_C(16)
+#define WHORL__VISIT       UINT64_C(32)
 #define WHORL__EPOCH_SHIFT 32
 #define WHORL__EPOCH_ONE   (UINT64_C(1) << WHORL__EPOCH_SHIFT)
 
@@ -179,14 +183,35 @@ static inline void whorl__state_cancel_clear(uint64_t *word)
     (void)whorl__and_u64(word, ~WHORL__CANCEL);
 }
 
-/* LIVE -> DONE by the task itself. False: a cancel is pending and must be dealt with first. */
+/* Under the task's lock. False: it is over. Else it does not end before state_leave. */
+static inline bool whorl__state_visit(uint64_t *word)
+{
+    uint64_t old = whorl__load_relaxed_u64(word); /* relaxed: the cas checks it */
+    do {
+        const enum whorl__phase phase = whorl__state_phase(old);
+        if (phase != WHORL__LIVE && phase != WHORL__PARKED) {
+            return false;
+        }
+        WHORL_ASSERT((old & WHORL__VISIT) == 0);
+    } while (!whorl__cas_value_u64(word, &old, old | WHORL__VISIT));
+    return true;
+}
+
+/* By who has visited, still under the task's lock. */
+static inline void whorl__state_leave(uint64_t *word)
+{
+    (void)whorl__and_u64(word, ~WHORL__VISIT);
+}
+
+/* LIVE -> DONE by the task itself. False: a cancel is pending and must be dealt with first, or a
+ * visitor has the task's lock and must have left. */
 static inline bool whorl__state_finish(uint64_t *word)
 {
     uint64_t old = whorl__load_relaxed_u64(word); /* relaxed: the cas checks it */
     uint64_t next;
     do {
         WHORL_ASSERT(whorl__state_phase(old) == WHORL__LIVE);
-        if (old & WHORL__CANCEL) {
+        if (old & (WHORL__CANCEL | WHORL__VISIT)) {
             return false;
         }
         next = (old & ~(WHORL__PHASE_MASK | WHORL__WAKE)) | WHORL__DONE;

@@ -244,11 +244,20 @@ int whorl_spawn_remote(struct whorl_task *near, whorl_body *body, void *arg,
 
 /* ---- the end ---- */
 
+/* A visitor has the lock as long as he is there. */
+static void await_visitor(struct whorl_task *task)
+{
+    whorl__spin_lock(&task->lock);
+    whorl__spin_unlock(&task->lock);
+}
+
 /* A request nobody has answered: a body that returned 0 ends cancelled, another error stays. */
 static int finish_word(struct whorl_task *task, int error)
 {
     while (WHORL_UNLIKELY(!whorl__state_finish(&task->word))) {
-        if (whorl__cancel_take(task) && error == 0) {
+        if (!whorl__cancel_take(task)) {
+            await_visitor(task);
+        } else if (error == 0) {
             error = -ECANCELED;
         }
     }

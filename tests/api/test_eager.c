@@ -46,7 +46,7 @@ static int spawn_quick(void *arg)
     must(whorl_future_set_result(quick->done, NULL));
     const pthread_t here = pthread_self();
     struct whorl_task *const task = start_eagerly(end_with_thread, quick);
-    quick->same_thread = pthread_equal(here, quick->thread) && pthread_equal(here, pthread_self());
+    quick->same_thread = pthread_equal(here, quick->thread);
     quick->was_done = whorl_task_done(task);
     quick->cancelled = whorl_cancel(task, "too late");
     quick->cancelling = whorl_task_cancelling(task);
@@ -113,11 +113,11 @@ static int spawn_parts(void *arg)
     parts->gate = new_future();
     must(whorl_local_set(&colour, &red, NULL));
     parts->creator_before = whorl_task_current();
-    const pthread_t here = pthread_self();
+    const int here = whorl_loop_current();
     errno = ENOTTY;
     parts->task = start_eagerly(run_parts, parts);
     parts->errno_after = errno;
-    parts->moved = !pthread_equal(here, pthread_self());
+    parts->moved = here != whorl_loop_current();
     parts->creator_after = whorl_task_current();
     parts->leaked = whorl_local_get(&colour);
     parts->done_early = whorl_task_done(parts->task);
@@ -147,6 +147,63 @@ static void test_eag_2_and_3_and_4_first_part_is_its_own_task_then_it_is_like_an
         assert_ptr_equal(parts.own_late, &green);
         assert_false(parts.done_early);
         assert_false(parts.moved);
+    }
+}
+
+/* ---- MT-18: nobody takes either of them to another loop meanwhile ---- */
+
+enum { EAGER_ROUNDS = 300 };
+
+struct loop_of_parts {
+    int creator; /* its loop: compilers know of pthread_self that a thread's is always the same */
+    int moved; /* first parts that ran elsewhere, or creators that came back elsewhere */
+};
+
+static int look_at_loop(void *arg)
+{
+    struct loop_of_parts *const parts = arg;
+    parts->moved += parts->creator != whorl_loop_current();
+    return whorl_yield(); /* from here on any loop may have it */
+}
+
+/* Waits between the rounds, so that it is on another loop now and then. */
+static int spawn_where_others_steal(void *arg)
+{
+    struct loop_of_parts *const parts = arg;
+    for (int round = 0; round < EAGER_ROUNDS; round++) {
+        parts->creator = whorl_loop_current();
+        struct whorl_task *const task = start_eagerly(look_at_loop, parts);
+        parts->moved += parts->creator != whorl_loop_current();
+        must(finish(task));
+        must(whorl_yield());
+    }
+    return 0;
+}
+
+static int spawn_on_all_loops(void *arg)
+{
+    struct loop_of_parts *const parts = arg;
+    struct whorl_task *tasks[LOOPS_MOST];
+    for (int i = 0; i < LOOPS_MOST; i++) {
+        tasks[i] = start(spawn_where_others_steal, &parts[i]);
+    }
+    for (int i = 0; i < LOOPS_MOST; i++) {
+        must(finish(tasks[i]));
+    }
+    return 0;
+}
+
+static void test_mt_18_first_part_and_creator_stay_on_one_loop(void **state)
+{
+    /* With every loop busy at it, and what waits free to be stolen. */
+    (void)state;
+    FOR_LOOPS(loops)
+    {
+        struct loop_of_parts parts[LOOPS_MOST] = {0};
+        assert_int_equal(play(loops, spawn_on_all_loops, parts), 0);
+        for (int i = 0; i < LOOPS_MOST; i++) {
+            assert_int_equal(parts[i].moved, 0);
+        }
     }
 }
 
@@ -410,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eag_1_and_6_without_a_wait_it_is_done_when_spawn_returns),
         cmocka_unit_test(test_eag_2_and_3_and_4_first_part_is_its_own_task_then_it_is_like_any),
+        cmocka_unit_test(test_mt_18_first_part_and_creator_stay_on_one_loop),
         cmocka_unit_test(test_eag_7_cancel_after_the_first_part_is_delivered),
         cmocka_unit_test(test_eag_8_error_of_the_first_part_is_the_tasks),
         cmocka_unit_test(test_eag_9_from_another_thread_or_for_another_loop_it_is_queued),

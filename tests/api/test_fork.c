@@ -214,8 +214,14 @@ static void check_calls_on_descriptors(int listener)
 
 static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
 {
+    struct whorl_task **all = NULL;
+    size_t count = 0;
     void *value = NULL;
     REFUSED(whorl_spawn_remote(sleeper, never_run, NULL, NULL, NULL));
+    REFUSED(whorl_all_tasks(sleeper, &all, &count));
+    REFUSED(whorl_all_tasks(NULL, &all, &count));
+    EXPECT(all == NULL && count == 0, true);
+    whorl_all_tasks_free(NULL, 0);
     REFUSED(whorl_await(sleeper, &value));
     REFUSED(whorl_join(sleeper, WHORL_NEVER, &value));
     REFUSED(whorl_wait_for(sleeper, WHORL_SECOND, &value));

@@ -236,6 +236,32 @@ static void reference_body(void *state, unsigned thread)
     play(state, thread, open_door, drop_reference);
 }
 
+/* ---- a foreign thread lists all tasks, before, at or after the end ---- */
+
+static void list_tasks(struct house *house)
+{
+    struct whorl_task **tasks;
+    size_t count;
+    MODEL_CHECK(whorl_all_tasks(house->door, &tasks, &count) == 0);
+    MODEL_CHECK(count <= 2);
+    whorl_task_unref(house->door);
+    for (size_t i = 0; i < count; i++) {
+        (void)whorl_task_done(tasks[i]); /* its slot is there, also when the runtime is not */
+    }
+    whorl_all_tasks_free(tasks, count);
+}
+
+static int open_door_and_leave_child(void *arg)
+{
+    (void)open_door(arg);
+    return leave_child_behind(arg);
+}
+
+static void list_body(void *state, unsigned thread)
+{
+    play(state, thread, open_door_and_leave_child, list_tasks);
+}
+
 /* ---- somebody looks in from outside ---- */
 
 /* As a dump does, while the runtime begins, runs or ends. Once: a second walk would order the first
@@ -344,6 +370,9 @@ int main(int argc, char **argv)
         {.name = "shutdown/reference-outlives", .threads = 4, .schedules = 4000,
          .about = "the last reference to a task goes before, at, or after the runtime's end",
          HOUSE(set_up, reference_body, letter_came)},
+        {.name = "shutdown/list-outlives", .threads = 4, .schedules = 4000,
+         .about = "all tasks are listed while the runtime ends: what is on the list is kept",
+         HOUSE(set_up, list_body, child_was_told)},
         {.name = "shutdown/visitor", .threads = 4, .schedules = 4000,
          .about = "a dump walks the list of runtimes while one begins and ends (V1, V2, V3)",
          HOUSE(set_up, visitor_body, child_was_told)},

@@ -447,6 +447,80 @@ static void finish_first_step(void *state)
     rig_fini(&scene->rig);
 }
 
+/* ---- the list of all tasks against the ends of tasks: VISIT, MT-22 ---- */
+
+struct census {
+    struct rig rig;
+    struct whorl_task *keeper; /* lives to the end, and is known to the one who counts */
+    unsigned heirs;            /* A: tasks that have run in the one slot */
+};
+
+static int be_counted(void *arg)
+{
+    (void)whorl__add_u32(&((struct census *)arg)->heirs, 1);
+    return 0;
+}
+
+/* Two tasks one after the other, in the same slot; nobody has a handle of them. */
+static int keep_spawning(void *arg)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        MODEL_CHECK(whorl_spawn(be_counted, arg, NULL, NULL) == 0);
+        MODEL_CHECK(whorl_yield() == 0);
+    }
+    return 0;
+}
+
+static void setup_census(void *state)
+{
+    struct census *const scene = state;
+    rig_init(&scene->rig, 1, RIG_STRICT);
+    scene->keeper = rig_spawn(&scene->rig, 0, keep_spawning, scene);
+}
+
+/* Whoever has a reference has a task: the slot is not free, and not another's. */
+static void check_held(struct whorl_task *task, uint64_t serial)
+{
+    const uint64_t word = whorl__load_acquire_u64(&task->word);
+    whorl__plain_read(&task->runtime); /* written when the slot gets its next task */
+    MODEL_CHECK(whorl__state_phase(word) != WHORL__FREE);
+    MODEL_CHECK(whorl__load_relaxed_u64(&task->serial) == serial);
+}
+
+static void take_census(struct census *scene)
+{
+    struct whorl_task **tasks;
+    size_t count;
+    MODEL_CHECK(whorl_all_tasks(scene->keeper, &tasks, &count) == 0);
+    MODEL_CHECK(count <= 2);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t serial = whorl__load_relaxed_u64(&tasks[i]->serial);
+        check_held(tasks[i], serial);
+        (void)whorl_task_done(tasks[i]);
+        check_held(tasks[i], serial);
+    }
+    whorl_all_tasks_free(tasks, count);
+}
+
+static void body_census(void *state, unsigned thread)
+{
+    if (thread == 0) {
+        rig_loop(state, 0);
+    } else {
+        take_census(state);
+    }
+}
+
+/* rig_fini looks whether every slot is free again: no reference is lost, and none is left. */
+static void finish_census(void *state)
+{
+    struct census *const scene = state;
+    MODEL_CHECK(scene->heirs == 2);
+    MODEL_CHECK(whorl_task_result(scene->keeper, NULL) == 0);
+    whorl_task_unref(scene->keeper);
+    rig_fini(&scene->rig);
+}
+
 /* ---- */
 
 static const struct model models[] = {
@@ -520,6 +594,15 @@ static const struct model models[] = {
      .setup = setup_first_step,
      .body = run_first_step,
      .finish = finish_first_step,
+     .preemptions = 2,
+     .schedules = 5000},
+    {.name = "task-word/all-tasks",
+     .about = "MT-22: a task on the list is kept, also one that ends while it is put there",
+     .threads = 2,
+     .state_bytes = sizeof(struct census),
+     .setup = setup_census,
+     .body = body_census,
+     .finish = finish_census,
      .preemptions = 2,
      .schedules = 5000},
 };
