@@ -13,8 +13,8 @@
  * Owns:       the disposition of SIGINT meanwhile; struct interrupts.
  * Threads:    the main thread of the process; the handler, on any; the watcher.
  * Invariant:  the handler changes the two words, wakes a futex, and calls sigaction and raise.
- * Pairs:      J1  handler: count + 1 - watcher: count (acquire)
- *             J2  main thread: over := 1 (release) - handler: over (acquire)
+ * Pairs:      U1  handler: count + 1 - watcher: count (acquire)
+ *             U2  main thread: over := 1 (release) - handler: over (acquire)
  * Not chosen: signalfd: SIGINT had to be blocked in all threads of a program that we do not own. To
  *             cancel in the handler: it takes locks. A task that waits for it: it would be one of
  *             the program's tasks, to be seen and cancelled.
@@ -28,8 +28,8 @@
 #include <unistd.h>
 
 static struct {
-    uint32_t count; /* A: futex: signals since begin; J1 */
-    uint32_t over;  /* A: futex with count's waiter: main is done; J2 */
+    uint32_t count; /* A: futex: signals since begin; U1 */
+    uint32_t over;  /* A: futex with count's waiter: main is done; U2 */
     bool ours;      /* the main thread's: the handler is set */
     bool asked;     /* the watcher's, then the main thread's: main was cancelled in time */
     struct whorl_task *main_task;
@@ -48,8 +48,8 @@ static void raise_default(void)
 static void interrupted(int number)
 {
     (void)number;
-    const uint32_t before = whorl__add_u32(&interrupts.count, 1); /* release half, pairs J1 */
-    if (before == 0 && !whorl__load_acquire_u32(&interrupts.over)) { /* pairs J2 */
+    const uint32_t before = whorl__add_u32(&interrupts.count, 1); /* release half, pairs U1 */
+    if (before == 0 && !whorl__load_acquire_u32(&interrupts.over)) { /* pairs U2 */
         (void)whorl__os->futex_wake(&interrupts.count, 1);
     } else {
         raise_default();
@@ -63,10 +63,10 @@ static void *watch(void *arg)
 {
     (void)arg;
     pthread_setname_np(pthread_self(), "whorl-sigint");
-    while (whorl__load_acquire_u32(&interrupts.count) == 0) { /* acquire, pairs J1 */
+    while (whorl__load_acquire_u32(&interrupts.count) == 0) { /* acquire, pairs U1 */
         (void)whorl__os->futex_wait(&interrupts.count, 0, WHORL_NEVER);
     }
-    if (!whorl__load_acquire_u32(&interrupts.over)) { /* acquire, pairs J2 */
+    if (!whorl__load_acquire_u32(&interrupts.over)) { /* acquire, pairs U2 */
         interrupts.asked = whorl_cancel(interrupts.main_task, "SIGINT");
     }
     return NULL;
@@ -109,8 +109,8 @@ bool whorl__sigint_begin(void)
 /* Main is done, or was never begun. Returns whether there was a SIGINT. */
 static bool finish(void)
 {
-    whorl__store_release_u32(&interrupts.over, 1);              /* pairs J2 */
-    const bool any = whorl__add_u32(&interrupts.count, 1) != 0; /* release half, pairs J1 */
+    whorl__store_release_u32(&interrupts.over, 1);              /* pairs U2 */
+    const bool any = whorl__add_u32(&interrupts.count, 1) != 0; /* release half, pairs U1 */
     put_back();
     interrupts.ours = false;
     return any;
