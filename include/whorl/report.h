@@ -39,7 +39,9 @@ struct whorl_report {
  * Gets the reports of a runtime. Returns 0, or -errno if it could not handle this one: then the
  * default reports that failure and the report itself. It is called on the thread that has found the
  * error: a loop, the monitor, or a plain thread; in a task or outside any, also while the runtime
- * ends. It must not wait. What goes wrong inside it, on the same thread, is told by the default.
+ * ends. Whoever has a report of his own meanwhile is blocked until it returns. It may call whorl,
+ * spawn and wake tasks, and put questions to them, but not wait: that ends the process. What goes
+ * wrong inside it, on the same thread, is told by the default.
  */
 typedef int whorl_exception_handler(void *handler_arg, const struct whorl_report *report);
 

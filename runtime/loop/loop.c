@@ -38,6 +38,13 @@ void whorl__loop_fini(struct whorl__loop *loop)
     whorl__poller_fini(&loop->poller);
 }
 
+void whorl__loop_set_bars(struct whorl__loop *loop, struct whorl__bars bars)
+{
+    static struct whorl__cxx always_holds = {.uncaught = 1}; /* nobody writes to it */
+    loop->bars = bars;
+    loop->cxx = bars.reporting || bars.locks > 0 ? &always_holds : loop->cxx_own;
+}
+
 unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop)
 {
     unsigned count;

@@ -47,6 +47,12 @@ struct whorl__nested {
     struct whorl__nested *outer;
 };
 
+/* What the running task must not wait with. */
+struct whorl__bars {
+    bool reporting;  /* it is in the exception handler */
+    unsigned locks;  /* locks of the program that it holds, see whorl_debug_lock_held */
+};
+
 struct whorl__loop {
     struct whorl__runtime *runtime; /* C */
     unsigned index;                 /* C */
@@ -59,7 +65,8 @@ struct whorl__loop {
     void *current;                  /* A: struct whorl_task, written by the loop only */
     struct whorl__nested *nested;   /* L: who is not current, since what it spawned runs eagerly */
     struct whorl__fiber *spare;     /* L: of the task that ended last, for the next to begin */
-    struct whorl__cxx *cxx;         /* C: the thread's, for C++ tasks; NULL without C++ */
+    struct whorl__cxx *cxx;         /* L: cxx_own; while there are bars, one that always holds */
+    struct whorl__cxx *cxx_own;     /* C: the thread's, for C++ tasks; NULL without C++ */
     int *errno_at;                  /* C: the thread's errno; a task saves and restores by it */
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */
@@ -75,6 +82,7 @@ struct whorl__loop {
     struct whorl__fibers fibers;    /* L */
     struct whorl__slot_cache slots; /* L */
     struct whorl__fifo bound;       /* L */
+    struct whorl__bars bars;        /* L */
     void **context_at;              /* L: of the callback it runs; NULL: none. task/context.c */
     void *stock_map;                /* L: references at hand, all of one map ... */
     uint32_t stock;                 /* L: ... and how many */
@@ -209,6 +217,12 @@ static inline struct whorl_task *whorl__loop_take_over(struct whorl__loop *loop,
     whorl__store_release_ptr(&loop->current, next); /* release, pairs culprit_report: its fiber */
     return next;
 }
+
+/*
+ * From now on the running task has these bars. A task that leaves looks at one word, loop->cxx, and
+ * goes by the slow way if that holds anything: so nobody pays for the bars who has none.
+ */
+void whorl__loop_set_bars(struct whorl__loop *loop, struct whorl__bars bars);
 
 /* Moves the inbox to `bound`; returns how many. */
 unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop);

@@ -9,12 +9,11 @@
  * Threads:    see report.h.
  * Invariant:  owner is the thread that is between lock and unlock. A thread looks only whether it
  *             is itself, which nobody else can make true or untrue meanwhile.
- *             The lock is held over the program's handler: who waits for it lets others run
- *             (lockfree/spinlock.c), and errors that nobody is told of are rare.
- * Not chosen: a mutex of the C library: in a simulation a handler may be left in the middle, and
- *             the next one would block the one thread that plays all. A queue that the
- *             one at work empties: it would need memory for what is told when there is none, and a
- *             report would outlive the task that it is about.
+ *             A task stays on its thread while it is in the handler (loop->bars): on another one it
+ *             would give back a lock that it does not have there.
+ * Not chosen: a queue that the one at work empties: it would need memory for what is told when
+ *             there is none, and a report would outlive the task that it is about. A spin lock: a
+ *             handler that writes to a slow disk would have every loop spin.
  */
 #include "sched/report.h"
 
@@ -44,7 +43,7 @@ static bool enter(struct whorl__reporter *reporter)
     if (whorl__load_relaxed_u32(&reporter->owner) == id) { /* relaxed: only this thread stores it */
         return false;
     }
-    whorl__spin_lock(&reporter->lock);
+    whorl__mutex_lock(&reporter->lock);
     whorl__plain_write(&reporter->handler);
     whorl__store_relaxed_u32(&reporter->owner, id); /* relaxed: as above */
     return true;
@@ -53,7 +52,7 @@ static bool enter(struct whorl__reporter *reporter)
 static void leave(struct whorl__reporter *reporter)
 {
     whorl__store_relaxed_u32(&reporter->owner, 0); /* relaxed: as in enter */
-    whorl__spin_unlock(&reporter->lock);
+    whorl__mutex_unlock(&reporter->lock);
 }
 
 /* ---- the default ---- */
@@ -136,11 +135,24 @@ static void fill_in(struct whorl__runtime *runtime, struct whorl_report *report,
     }
 }
 
+static int call(const struct whorl__reporter *reporter, const struct whorl_report *report)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    if (here == NULL) {
+        return reporter->handler(reporter->handler_arg, report);
+    }
+    const struct whorl__bars before = here->bars;
+    whorl__loop_set_bars(here, (struct whorl__bars){.reporting = true, .locks = before.locks});
+    const int error = reporter->handler(reporter->handler_arg, report);
+    whorl__loop_set_bars(here, (struct whorl__bars){before.reporting, here->bars.locks});
+    return error;
+}
+
 static void handle(struct whorl__runtime *runtime, const struct whorl_report *report)
 {
-    struct whorl__reporter *const reporter = &runtime->reporter;
+    const struct whorl__reporter *const reporter = &runtime->reporter;
     whorl_exception_handler *const handler = reporter->handler;
-    const int error = handler != NULL ? handler(reporter->handler_arg, report) : 0;
+    const int error = handler != NULL ? call(reporter, report) : 0;
     if (error != 0) {
         tell(runtime, &(struct whorl_report){.message = "the exception handler failed, with what "
                                                         "follows in hand",
@@ -168,7 +180,7 @@ void whorl__report(struct whorl__runtime *runtime, const struct whorl_report *re
 void whorl__reporter_init(struct whorl__reporter *reporter, whorl_exception_handler *handler,
                           void *handler_arg)
 {
-    reporter->lock = (struct whorl__spinlock){0};
+    reporter->lock = (struct whorl__mutex){0};
     whorl__store_relaxed_u32(&reporter->owner, 0); /* relaxed: not shared yet */
     reporter->handler = handler;
     reporter->handler_arg = handler_arg;

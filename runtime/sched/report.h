@@ -6,18 +6,19 @@
  * Owns:       struct whorl__reporter.
  * Threads:    any that keeps the runtime from being freed: a loop, the monitor, a counted guest.
  *             Not under a lock of ours: the handler is the program's code, and may call whorl.
- * Invariant:  one thread at a time is in the handler of a runtime.
+ * Invariant:  one thread at a time is in the handler of a runtime, and a task does not leave its
+ *             loop there: waiting in a handler ends the process.
  */
 #ifndef WHORL_SCHED_REPORT_H
 #define WHORL_SCHED_REPORT_H
 
-#include "lockfree/spinlock.h"
+#include "lockfree/mutex.h"
 #include "whorl/report.h"
 
 struct whorl__runtime;
 
 struct whorl__reporter {
-    struct whorl__spinlock lock;      /* held over the handler */
+    struct whorl__mutex lock;         /* held over the handler */
     uint32_t owner;                   /* A: the thread that has it, the kernel's number; 0: none */
     whorl_exception_handler *handler; /* M(reporter); NULL: the default */
     void *handler_arg;                /* M(reporter) */

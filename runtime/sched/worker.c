@@ -431,7 +431,8 @@ void *whorl__worker_main(void *arg)
     whorl__tls_set_worker((struct whorl__worker *)loop);
     whorl__fiber_init_host(&loop->host);
     loop->errno_at = whorl__tls_errno_at();
-    loop->cxx = loop->runtime->cxx_here != NULL ? loop->runtime->cxx_here() : NULL;
+    loop->cxx_own = loop->runtime->cxx_here != NULL ? loop->runtime->cxx_here() : NULL;
+    loop->cxx = loop->cxx_own;
     int64_t now_ns = whorl__os->now_ns();
     while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs workers_stop */
         turn(loop, &now_ns);

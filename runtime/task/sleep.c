@@ -9,15 +9,37 @@
 #include "sys/os.h"
 
 #include <errno.h>
+#include <stdio.h>
 
-/* The C++ exceptions it is handling are the task's, not the thread's: sys/cxx.h. */
-static WHORL_COLD void leave_in_catch_block(struct whorl_task *task, struct whorl__fiber *next)
+static WHORL_COLD _Noreturn void refuse_to_leave(struct whorl_task *task)
 {
-    struct whorl__cxx *const here = task->loop->cxx;
-    const struct whorl__cxx held = *here;
-    *here = (struct whorl__cxx){0};
+    char name[WHORL_TASK_NAME_MAX + 1];
+    whorl__task_copy_name(task, name, sizeof name);
+    fprintf(stderr, "whorl: task \"%s\" waits inside the exception handler\n", name);
+    whorl__check_failed("!bars.reporting", __FILE__, __LINE__,
+                        "a handler must not wait: others wait for it; let it wake a task");
+}
+
+/* The C++ exceptions it is handling are the task's, not the thread's: sys/cxx.h. So are the locks
+ * that it holds. */
+static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fiber *next)
+{
+    struct whorl__loop *const here = task->loop;
+    const struct whorl__bars bars = here->bars;
+    struct whorl__cxx held = {0};
+    if (bars.reporting) {
+        refuse_to_leave(task);
+    }
+    whorl__loop_set_bars(here, (struct whorl__bars){.locks = 0});
+    if (here->cxx_own != NULL) {
+        held = *here->cxx_own;
+        *here->cxx_own = (struct whorl__cxx){0};
+    }
     whorl__fiber_switch(task->fiber, next);
-    *task->loop->cxx = held;
+    if (task->loop->cxx_own != NULL) {
+        *task->loop->cxx_own = held;
+    }
+    whorl__loop_set_bars(task->loop, bars);
 }
 
 /* errno is the task's, not the thread's: it goes along. task->loop is another one afterwards. */
@@ -27,7 +49,7 @@ static inline void leave_for(struct whorl_task *task, struct whorl__fiber *next)
     const int saved_errno = *loop->errno_at;
     whorl__plain_write((struct whorl__fiber *)task->fiber); /* and the frame: it is left now; S2 */
     if (WHORL_UNLIKELY(whorl__cxx_holds(loop->cxx))) {
-        leave_in_catch_block(task, next);
+        leave_with_more(task, next);
     } else {
         whorl__fiber_switch(task->fiber, next);
     }

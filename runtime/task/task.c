@@ -147,14 +147,17 @@ static WHORL_COLD void run_eagerly(struct whorl__loop *here, struct whorl_task *
 {
     struct whorl__cxx held = {0};
     const int saved_errno = *here->errno_at;
-    if (here->cxx != NULL) {
-        held = *here->cxx;
-        *here->cxx = (struct whorl__cxx){0};
+    const struct whorl__bars bars = here->bars;
+    whorl__loop_set_bars(here, (struct whorl__bars){.locks = 0});
+    if (here->cxx_own != NULL) {
+        held = *here->cxx_own;
+        *here->cxx_own = (struct whorl__cxx){0};
     }
     whorl__sched_run_nested(here, task);
-    if (here->cxx != NULL) {
-        *here->cxx = held;
+    if (here->cxx_own != NULL) {
+        *here->cxx_own = held;
     }
+    whorl__loop_set_bars(here, bars);
     *here->errno_at = saved_errno;
 }
 

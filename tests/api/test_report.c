@@ -3,11 +3,13 @@
  * MT-24 of asyncio's semantics, and RUN-3 as far as it is told.
  */
 #include "sched/sched.h"
+#include "support/child.h"
 #include "support/logbook.h"
 #include "support/mark.h"
 #include "support/play.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 /* ---- a handler that writes down what it got ---- */
 
@@ -74,21 +76,23 @@ static void test_dbg_1_default_logs_message_and_entries_sorted_by_key(void **sta
     static const char *const lines[] = {"whorl: the sky fell\n",
                                         "whorl:   error: EIO (",
                                         "whorl:   future: 0x",
-                                        "whorl:   loop: 0\n",
+                                        "whorl:   loop: ",
                                         "whorl:   origin: here\n",
                                         "whorl:   runtime: ",
                                         "whorl:   task: 0x",
                                         "whorl:   task_name: reporter\n",
                                         "whorl:   waits_for: rain\n"};
     (void)state;
-    struct notes notes = {.calls = 0};
-    assert_int_equal(run_with(1, &notes, NULL, report_everything, NULL), 0);
-    const char *at = notes.log.text;
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        at = strstr(at, lines[i]);
-        assert_non_null(at);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct notes notes = {.calls = 0};
+        assert_int_equal(run_with(loops, &notes, NULL, report_everything, NULL), 0);
+        const char *at = notes.log.text;
+        for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+            at = strstr(at, lines[i]);
+            assert_non_null(at);
+        }
+        assert_int_equal(notes.log.lines, 9);
     }
-    assert_int_equal(notes.log.lines, 9);
 }
 
 static int report_little(void *arg)
@@ -189,15 +193,17 @@ static void test_dbg_3_handler_that_fails_is_told_with_the_original(void **state
 {
     /* The default tells of the failure, then of what the handler had in hand; the loop lives. */
     (void)state;
-    struct notes notes = {.answer = -ENOSPC};
-    assert_int_equal(run_with(1, &notes, keep, report_everything, NULL), 0);
-    assert_int_equal(notes.calls, 1);
-    const char *const failure = strstr(notes.log.text, "the exception handler failed");
-    assert_non_null(failure);
-    const char *const why = strstr(failure, "ENOSPC");
-    assert_non_null(why);
-    assert_non_null(strstr(why, "the sky fell"));
-    assert_int_equal(logbook_count(&notes.log, "the sky fell"), 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct notes notes = {.answer = -ENOSPC};
+        assert_int_equal(run_with(loops, &notes, keep, report_everything, NULL), 0);
+        assert_int_equal(notes.calls, 1);
+        const char *const failure = strstr(notes.log.text, "the exception handler failed");
+        assert_non_null(failure);
+        const char *const why = strstr(failure, "ENOSPC");
+        assert_non_null(why);
+        assert_non_null(strstr(why, "the sky fell"));
+        assert_int_equal(logbook_count(&notes.log, "the sky fell"), 1);
+    }
 }
 
 static int report_again(void *arg, const struct whorl_report *report)
@@ -339,11 +345,158 @@ static void test_dbg_11_handler_needs_no_current_task(void **state)
 {
     /* The report comes from a thread that is no loop; the default finds the runtime's log. */
     (void)state;
-    struct notes notes = {.calls = 0};
-    assert_int_equal(run_with(1, &notes, need_no_task, start_reporting_thread, NULL), 0);
-    assert_int_equal(notes.calls, 1);
-    assert_int_equal(notes.last.loop, -1);
-    assert_int_equal(logbook_count(&notes.log, "whorl: from a plain thread"), 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct notes notes = {.calls = 0};
+        assert_int_equal(run_with(loops, &notes, need_no_task, start_reporting_thread, NULL), 0);
+        assert_int_equal(notes.calls, 1);
+        assert_int_equal(notes.last.loop, -1);
+        assert_int_equal(logbook_count(&notes.log, "whorl: from a plain thread"), 1);
+    }
+}
+
+/* ---- what a handler may do, and may not ---- */
+
+struct helper {
+    struct notes notes;
+    struct whorl_future *told;
+    struct whorl_task *made;
+    bool ran;
+};
+
+static int note_that_it_ran(void *arg)
+{
+    struct helper *const helper = arg;
+    helper->ran = true;
+    return 0;
+}
+
+static int use_whorl(void *arg, const struct whorl_report *report)
+{
+    struct helper *const helper = arg;
+    (void)keep(&helper->notes, report);
+    must(whorl_spawn(note_that_it_ran, helper, NULL, &helper->made));
+    return whorl_future_set_result(helper->told, NULL);
+}
+
+static int wait_for_the_handler(void *arg)
+{
+    const struct helper *const helper = arg;
+    return whorl_future_await(helper->told, NULL);
+}
+
+static int report_and_await(void *arg)
+{
+    struct helper *const helper = arg;
+    helper->told = new_future();
+    struct whorl_task *const waiter = start(wait_for_the_handler, helper);
+    settle();
+    must(report_little(NULL));
+    must(finish(waiter));
+    must(finish(helper->made));
+    whorl_future_unref(helper->told);
+    return 0;
+}
+
+static void test_dbg_2_handler_may_spawn_tasks_and_wake_them(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct helper helper = {.ran = false};
+        const struct whorl_options options = {.loops = loops,
+                                              .no_pin = 1,
+                                              .exception_handler = use_whorl,
+                                              .exception_handler_arg = &helper};
+        assert_int_equal(whorl_run(report_and_await, &helper, &options), 0);
+        assert_int_equal(helper.notes.calls, 1);
+        assert_true(helper.ran);
+    }
+}
+
+static int sleep_inside(void *arg, const struct whorl_report *report)
+{
+    (void)arg, (void)report;
+    return whorl_sleep(WHORL_MILLISECOND);
+}
+
+static int yield_inside(void *arg, const struct whorl_report *report)
+{
+    (void)arg, (void)report;
+    return whorl_yield();
+}
+
+static int run_handler_that_waits(whorl_exception_handler *handler)
+{
+    const struct whorl_options options = {
+        .loops = 1, .no_pin = 1, .exception_handler = handler};
+    return whorl_run(report_little, NULL, &options);
+}
+
+static int wait_by_sleep(void)
+{
+    return run_handler_that_waits(sleep_inside);
+}
+
+static int wait_by_yield(void)
+{
+    return run_handler_that_waits(yield_inside);
+}
+
+static void test_mt_24_handler_that_waits_ends_the_process(void **state)
+{
+    /* On another thread it would give back a lock that it does not have there. */
+    (void)state;
+    if (!child_can_start_threads()) {
+        skip();
+    }
+    assert_int_equal(child_run(wait_by_sleep), -SIGABRT);
+    assert_int_equal(child_run(wait_by_yield), -SIGABRT);
+}
+
+/* Two threads of one runtime at a time, so that the second has to wait for the first. */
+struct meeting {
+    struct notes notes;
+    uint32_t reporters; /* A: threads that are about to report, or have */
+    uint32_t first;     /* A */
+};
+
+static int wait_for_the_other(void *arg, const struct whorl_report *report)
+{
+    struct meeting *const meeting = arg;
+    if (whorl__add_u32(&meeting->first, 1) == 0) {
+        (void)compute_until(&meeting->reporters, 2);
+    }
+    return keep(&meeting->notes, report);
+}
+
+static int report_in_step(void *arg)
+{
+    struct meeting *const meeting = arg;
+    mark(&meeting->reporters);
+    return report_little(NULL);
+}
+
+static int report_from_two(void *arg)
+{
+    struct whorl_task *tasks[2];
+    for (int i = 0; i < 2; i++) {
+        const struct whorl_attr attr = {.pin = i + 1};
+        must(whorl_spawn(report_in_step, arg, &attr, &tasks[i]));
+    }
+    must(finish(tasks[0]));
+    return finish(tasks[1]);
+}
+
+static void test_mt_24_second_report_waits_for_the_handler_of_the_first(void **state)
+{
+    (void)state;
+    struct meeting meeting = {.reporters = 0};
+    const struct whorl_options options = {.loops = 2,
+                                          .no_pin = 1,
+                                          .exception_handler = wait_for_the_other,
+                                          .exception_handler_arg = &meeting};
+    assert_int_equal(whorl_run(report_from_two, &meeting, &options), 0);
+    assert_int_equal(meeting.notes.calls, 2);
+    assert_int_equal(meeting.notes.most_inside, 1);
 }
 
 int main(void)
@@ -361,6 +514,9 @@ int main(void)
         cmocka_unit_test(test_mt_24_handler_is_called_by_one_loop_at_a_time),
         cmocka_unit_test(test_run_3_leftover_that_answers_with_an_error_is_reported),
         cmocka_unit_test(test_dbg_11_handler_needs_no_current_task),
+        cmocka_unit_test(test_dbg_2_handler_may_spawn_tasks_and_wake_them),
+        cmocka_unit_test(test_mt_24_handler_that_waits_ends_the_process),
+        cmocka_unit_test(test_mt_24_second_report_waits_for_the_handler_of_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

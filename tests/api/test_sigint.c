@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static const struct whorl_options handling = {.loops = 2, .no_pin = 1, .handle_sigint = 1};
+static const struct whorl_options handling_at_one = {.loops = 1, .no_pin = 1, .handle_sigint = 1};
 
 /* As from the keyboard: to the process. ThreadSanitizer keeps a signal back from a thread that is
  * in a system call it does not know, as the main thread is: there, to the calling thread. */
@@ -116,6 +117,7 @@ static int cancel_self_too(void *arg)
 
 static int two_cancel(void)
 {
+    SHOULD(whorl_run(cancel_self_too, NULL, &handling_at_one) == -ECANCELED);
     SHOULD(whorl_run(cancel_self_too, NULL, &handling) == -ECANCELED);
     return 0;
 }
@@ -136,6 +138,7 @@ static int catch_and_return(void *arg)
 static int swallowed(void)
 {
     int codes[] = {0, -EPIPE};
+    SHOULD(whorl_run(catch_and_return, &codes[0], &handling_at_one) == 0);
     SHOULD(whorl_run(catch_and_return, &codes[0], &handling) == 0);
     SHOULD(whorl_run(catch_and_return, &codes[1], &handling) == -EPIPE);
     return 0;
