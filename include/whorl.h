@@ -34,6 +34,7 @@
 #include "whorl/wait.h"
 #include "whorl/shield.h"
 #include "whorl/executor.h"
+#include "whorl/callback.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
 #include "whorl/debug.h"

@@ -12,7 +12,7 @@
  * Pairs:      E1  a task's end: loop->ended + 1 (release) - all_ended: reads ended (acquire), then
  *                 spawned. A task is counted as spawned before it can spawn or end, so equal sums
  *                 mean that none lives.
- *             E2  spawn_remote: guests + 1, full fence, read ending - end: ending := 1, full fence,
+ *             E2  guest_enter: guests + 1, full fence, read ending - end: ending := 1, full fence,
  *                 wait until guests was 0: who has seen 0 in ending has its task counted by then.
  */
 #include "runtime.h"

@@ -481,12 +481,12 @@ void whorl__runtime_let_go(struct whorl__runtime *runtime)
 
 int whorl_loop_count(void)
 {
-    const struct whorl_task *const task = whorl__task_current();
-    return task == NULL ? whorl__error_outside() : (int)task->runtime->loop_count;
+    const struct whorl__loop *const loop = whorl__loop_here();
+    return loop == NULL ? whorl__error_outside() : (int)loop->runtime->loop_count;
 }
 
 int whorl_loop_current(void)
 {
-    const struct whorl_task *const task = whorl__task_current();
-    return task == NULL ? whorl__error_outside() : (int)task->loop->index;
+    const struct whorl__loop *const loop = whorl__loop_here();
+    return loop == NULL ? whorl__error_outside() : (int)loop->index;
 }

@@ -188,10 +188,11 @@ WHORL_API int whorl_runtime_close(struct whorl_runtime *runtime);
  */
 WHORL_API int whorl_runtime_free(struct whorl_runtime *runtime);
 
-/* How many loops the caller's runtime has; -EPERM outside a task. */
+/* How many loops the caller's runtime has; -EPERM outside a task or callback. */
 WHORL_API int whorl_loop_count(void);
 
-/* The loop that runs the caller now, from 0; -EPERM outside a task. A hint once the task waits. */
+/* The loop that runs the caller now, from 0; -EPERM outside a task or callback. A hint once a task
+ * has waited. */
 WHORL_API int whorl_loop_current(void);
 
 WHORL_END

@@ -54,12 +54,12 @@ struct whorl_attr {
  *   ret_task  the caller's reference, to be given back by whorl_task_unref; NULL: none wanted
  *
  * Returns 0, -EINVAL (body NULL, stack too small or too large, no such loop, a reserved word that
- * is not zero), -ENOMEM, -EPERM (not in a task), -ECANCELED (the runtime is ending and takes no new
- * tasks). On failure nothing started and arg stays the caller's. The stack is made later, when the
- * task begins: where there is no memory for it, the task ends with -ENOMEM, its body not called,
- * arg_free called.
+ * is not zero), -ENOMEM, -EPERM (not in a task or callback), -ECANCELED (the runtime is ending and
+ * takes no new tasks). On failure nothing started and arg stays the caller's. The stack is made
+ * later, when the task begins: where there is no memory for it, the task ends with -ENOMEM, its
+ * body not called, arg_free called.
  *
- * From:    a task                       Thread-safe: yes
+ * From:    a task, a callback           Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: from a loop's cache
  * Order:   everything before the call happens before body
  * Model:   asyncio.create_task; with several loops the body may begin before this call returns

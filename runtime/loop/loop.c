@@ -29,8 +29,24 @@ int whorl__loop_init(struct whorl__loop *loop, struct whorl__runtime *runtime, u
     return 0;
 }
 
+/* By now tasks are no more, but what the last of them have fired may stand there still. */
+static void drop_calls(struct whorl__loop *loop)
+{
+    struct whorl__fifo_node *node;
+    (void)whorl__loop_take_inbox(loop);
+    while ((node = whorl__fifo_pop(&loop->bound)) != NULL) {
+        WHORL_ASSERT(whorl__item_is_call(whorl__item_of_ready(node)));
+        struct whorl__callback *const call = whorl__call_of_item(whorl__item_of_ready(node));
+        call->run(call, true);
+        (void)whorl__loop_take_inbox(loop);
+    }
+}
+
 void whorl__loop_fini(struct whorl__loop *loop)
 {
+    drop_calls(loop);
+    (void)whorl__timers_fire(&loop->timers, loop->runtime, WHORL_NEVER); /* of callbacks */
+    drop_calls(loop);
     WHORL_ASSERT(whorl__fifo_is_empty(&loop->bound));
     WHORL_ASSERT(whorl__runqueue_length(&loop->queue) == 0);
     whorl__fibers_fini(&loop->fibers);
@@ -50,16 +66,17 @@ unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop)
     unsigned count;
     struct whorl__inbox_node *node = whorl__inbox_take_all(&loop->inbox, &count);
     while (node != NULL) {
-        struct whorl_task *const task = whorl__task_of_inbox(node);
-        node = node->next; /* before the task's link is used for the other list */
-        whorl__loop_push_bound(loop, task);
+        struct whorl__item *const item = whorl__item_of_inbox(node);
+        node = node->next; /* before the item's link is used for the other list */
+        loop->calls += whorl__item_is_call(item);
+        whorl__fifo_push(&loop->bound, &item->ready);
     }
     return count;
 }
 
-void whorl__loop_post(struct whorl__loop *loop, struct whorl_task *task)
+void whorl__loop_post(struct whorl__loop *loop, struct whorl__item *item)
 {
-    if (whorl__inbox_push(&loop->inbox, &task->inbox)) {
+    if (whorl__inbox_push(&loop->inbox, &item->inbox)) {
         whorl__fence_full(); /* pairs P1 */
         whorl__loop_wake(loop);
     }

@@ -8,7 +8,8 @@
  *
  *   queue   ring of 256, first in first out; thieves take half (lockfree/runqueue.h)
  *   hot     the task made ready last by a running one; runs next, at most WHORL__HOT_IN_A_ROW times
- *   bound   tasks that must run here: pinned ones; all of them in strict order
+ *   bound   tasks that must run here: pinned ones; all of them in strict order. And calls, which
+ *           nobody else runs either (state/task.h); together with the tasks first in first out
  *   inbox   what other threads want to run here and nowhere else
  *
  * Strict order (one loop, or isolated loops): everything is in `bound`, a plain list that nobody
@@ -71,8 +72,13 @@ struct whorl__loop {
     enum whorl__action action;      /* L */
     unsigned hot_in_a_row;          /* L */
     bool bound_first;               /* L: whose turn it is, that of bound or that of the ring */
-    unsigned batch_left;            /* L: strict order: tasks of this batch that have not run yet */
-    unsigned budget;                /* L: tasks a turn, so that a turn takes about 100 us */
+    size_t batch_left;              /* L: strict order: items of this batch that have not run yet */
+    size_t calls;                   /* L: fast order: how many of `bound` are calls */
+    size_t calls_left;              /* L: fast order: how many of them this turn may run */
+    bool calling;                   /* L: it runs a call */
+    bool poll_now;                  /* L: strict order: the program was called, and sees passes */
+    struct whorl__callback due_call;    /* L: strict order: stands in `bound` for the timers due */
+    unsigned budget;                /* L: fast order: items a turn, so that it takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */
     uint64_t turn_ns;               /* A: when its turn began; written by the loop only */
     uint32_t bound_seen;            /* A: bound.count at that time, for dumps */
@@ -114,6 +120,13 @@ struct whorl__loop {
 static inline struct whorl__loop *whorl__loop_current(void)
 {
     return (struct whorl__loop *)whorl__tls_worker();
+}
+
+/* The same if it runs a task or a call; NULL while it does its own work. */
+static inline struct whorl__loop *whorl__loop_here(void)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    return here != NULL && (here->current != NULL || here->calling) ? here : NULL;
 }
 
 /* A reference on `map` from those at hand; false: there is none. */
@@ -161,6 +174,15 @@ static inline void whorl__loop_push_bound(struct whorl__loop *loop, struct whorl
     whorl__fifo_push(&loop->bound, &task->ready);
 }
 
+/* The same with a call, which is filled but for its item. */
+static inline void whorl__loop_push_callback(struct whorl__loop *loop, struct whorl__callback *call)
+{
+    call->item.fiber = NULL;
+    call->item.body = NULL;
+    loop->calls++;
+    whorl__fifo_push(&loop->bound, &call->item.ready);
+}
+
 /*
  * Many tasks in turn do not fit the first cache: what the next ones need is asked for while this
  * one runs. Each step reads only what an earlier one asked for: the third task's lines, the
@@ -174,12 +196,11 @@ static inline void whorl__loop_prefetch(const struct whorl__loop *loop)
     if (third == NULL) {
         return;
     }
-    const struct whorl_task *const next =
-        whorl_container_of(first, const struct whorl_task, ready);
-    const struct whorl_task *const after =
-        whorl_container_of(second, const struct whorl_task, ready);
-    const char *const later =
-        (const char *)whorl_container_of(third, const struct whorl_task, ready);
+    const struct whorl__item *const next =
+        whorl_container_of(first, const struct whorl__item, ready);
+    const struct whorl__item *const after =
+        whorl_container_of(second, const struct whorl__item, ready);
+    const char *const later = (const char *)third; /* at the end of a task's first line */
     __builtin_prefetch(later);
     __builtin_prefetch(later + WHORL_CACHE_LINE);
     if (after->fiber != NULL) {
@@ -196,7 +217,7 @@ static inline void whorl__loop_prefetch(const struct whorl__loop *loop)
  * Strict order only: a task that gives way takes the next one's turn over without going through the
  * loop: it queues itself, and the task returned is to be switched to. The list is this thread's
  * alone, so nobody can run the yielding task before its stack is left. NULL: go through the loop,
- * for the batch is over, or the next task has no stack yet.
+ * for the batch is over, or what is next has no stack: a new task, or a call.
  */
 static inline struct whorl_task *whorl__loop_take_over(struct whorl__loop *loop,
                                                        struct whorl_task *task)
@@ -205,10 +226,10 @@ static inline struct whorl_task *whorl__loop_take_over(struct whorl__loop *loop,
     if (loop->batch_left == 0 || first == NULL) {
         return NULL;
     }
-    struct whorl_task *const next = whorl__task_of_ready(first);
-    if (next->fiber == NULL) {
+    if (whorl__item_of_ready(first)->fiber == NULL) {
         return NULL;
     }
+    struct whorl_task *const next = whorl__task_of_ready(first);
     loop->batch_left--;
     (void)whorl__fifo_pop(&loop->bound);
     whorl__loop_push_bound(loop, task);
@@ -233,8 +254,8 @@ static inline unsigned whorl__loop_take_inbox(struct whorl__loop *loop)
     return WHORL_LIKELY(empty) ? 0 : whorl__loop_take_inbox_slow(loop);
 }
 
-/* Anyone: a task for this loop alone, which is woken if it sleeps. */
-void whorl__loop_post(struct whorl__loop *loop, struct whorl_task *task);
+/* Anyone: an item for this loop alone, which is woken if it sleeps. */
+void whorl__loop_post(struct whorl__loop *loop, struct whorl__item *item);
 
 /* Anyone: end the loop's sleep, if it sleeps. */
 void whorl__loop_wake(struct whorl__loop *loop);

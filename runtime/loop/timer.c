@@ -8,12 +8,13 @@
 void whorl__timers_init(struct whorl__timers *timers)
 {
     *timers = (struct whorl__timers){.next_ns = (uint64_t)WHORL_NEVER};
+    whorl__list_init(&timers->due);
     whorl__heap_init(&timers->heap, whorl__os->alloc, whorl__os->free);
 }
 
 void whorl__timers_fini(struct whorl__timers *timers)
 {
-    WHORL_ASSERT(whorl__heap_peek(&timers->heap) == NULL);
+    WHORL_ASSERT(whorl__heap_peek(&timers->heap) == NULL && whorl__list_is_empty(&timers->due));
     whorl__heap_fini(&timers->heap);
 }
 
@@ -30,7 +31,7 @@ int whorl__timer_arm(struct whorl__timers *timers, struct whorl__timer *timer, i
 {
     whorl__plain_write(&timer->node);
     timer->timers = timers;
-    timer->fired = false;
+    timer->state = WHORL__TIMER_ARMED;
     timer->node.place = 0;
     whorl__spin_lock(&timers->lock);
     const int error = whorl__heap_insert(&timers->heap, &timer->node, deadline_ns);
@@ -44,13 +45,15 @@ bool whorl__timer_disarm(struct whorl__timer *timer)
     struct whorl__timers *const timers = timer->timers;
     whorl__spin_lock(&timers->lock);
     whorl__plain_write(&timer->node); /* from here on it is the caller's alone */
-    const bool fired = timer->fired;
-    if (!fired) {
+    const enum whorl__timer_state state = timer->state;
+    if (state == WHORL__TIMER_ARMED) {
         whorl__heap_remove(&timers->heap, &timer->node);
         note_next_locked(timers);
+    } else if (state == WHORL__TIMER_DUE) {
+        whorl__list_remove(&timer->due);
     }
     whorl__spin_unlock(&timers->lock);
-    return fired;
+    return state == WHORL__TIMER_FIRED;
 }
 
 /* Takes the first timer out if it is due, and copies what firing needs. */
@@ -63,7 +66,7 @@ static bool take_due(struct whorl__timers *timers, int64_t now_ns, struct whorl_
         whorl__heap_remove(&timers->heap, first);
         struct whorl__timer *const timer = whorl_container_of(first, struct whorl__timer, node);
         whorl__plain_write(&timer->node);
-        timer->fired = true;
+        timer->state = WHORL__TIMER_FIRED;
         *ret_copy = *timer;
         due = true;
     }
@@ -78,6 +81,49 @@ unsigned whorl__timers_fire(struct whorl__timers *timers, struct whorl__runtime 
     unsigned fired = 0;
     struct whorl__timer copy;
     while (whorl__timers_next(timers) <= now_ns && take_due(timers, now_ns, &copy)) {
+        copy.fire(runtime, copy.handle, copy.serial);
+        fired++;
+    }
+    return fired;
+}
+
+unsigned whorl__timers_collect(struct whorl__timers *timers, int64_t now_ns)
+{
+    unsigned collected = 0;
+    struct whorl__heap_node *first;
+    whorl__spin_lock(&timers->lock);
+    while ((first = whorl__heap_peek(&timers->heap)) != NULL && first->key <= now_ns) {
+        struct whorl__timer *const timer = whorl_container_of(first, struct whorl__timer, node);
+        whorl__heap_remove(&timers->heap, first);
+        whorl__plain_write(&timer->node);
+        timer->state = WHORL__TIMER_DUE;
+        whorl__list_push_back(&timers->due, &timer->due);
+        collected++;
+    }
+    note_next_locked(timers);
+    whorl__spin_unlock(&timers->lock);
+    return collected;
+}
+
+static bool take_collected(struct whorl__timers *timers, struct whorl__timer *ret_copy)
+{
+    whorl__spin_lock(&timers->lock);
+    struct whorl__list *const link = whorl__list_pop_front(&timers->due);
+    if (link != NULL) {
+        struct whorl__timer *const timer = whorl_container_of(link, struct whorl__timer, due);
+        whorl__plain_write(&timer->node);
+        timer->state = WHORL__TIMER_FIRED;
+        *ret_copy = *timer;
+    }
+    whorl__spin_unlock(&timers->lock);
+    return link != NULL;
+}
+
+unsigned whorl__timers_fire_due(struct whorl__timers *timers, struct whorl__runtime *runtime)
+{
+    unsigned fired = 0;
+    struct whorl__timer copy;
+    while (take_collected(timers, &copy)) {
         copy.fire(runtime, copy.handle, copy.serial);
         fired++;
     }

@@ -117,6 +117,14 @@ void whorl__sched_wake_polled(struct whorl__loop *loop, const struct whorl__poll
  * returned; NULL if there are none. */
 struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop);
 
+/*
+ * A thread that is no loop of the runtime is about to use it, by way of a task that it keeps.
+ * False: the runtime is ending, and only the guest's own count may be touched. Leave in either
+ * case.
+ */
+WHORL_MUST_USE bool whorl__guest_enter(struct whorl__runtime *runtime);
+void whorl__guest_leave(struct whorl__runtime *runtime);
+
 /* idle.c */
 
 bool whorl__idle_search_begin(struct whorl__runtime *runtime);
@@ -185,11 +193,11 @@ void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_P
 void *whorl__worker_main(void *loop);
 /* Tells the first `count` loops to leave, once no task is left. */
 void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count);
-/* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it: the
- * heart of a turn, for who drives a loop by hand. */
-void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task);
-/* The same by the task that runs, or by a callback, for a task of its loop that has not begun:
- * until that leaves its stack for the first time. The caller stays where it is. */
+/* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it; or a
+ * call. The heart of a turn, for who drives a loop by hand. */
+void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item);
+/* A task only, by the task that runs, or by a callback; one of its loop that has not begun: until
+ * that leaves its stack for the first time. The caller stays where it is. */
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task);
 /* The runtime's reference of a task, or anyone's, is given back. */
 void whorl__sched_drop(struct whorl_task *task);

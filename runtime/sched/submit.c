@@ -15,6 +15,20 @@
  */
 #include "sched/sched.h"
 
+/* ---- guests ---- */
+
+bool whorl__guest_enter(struct whorl__runtime *runtime)
+{
+    (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 */
+    whorl__fence_full();                       /* pairs E2 of end.c: then `ending` is read */
+    return !whorl__load_acquire_u32(&runtime->ending); /* acquire, pairs the store in end.c */
+}
+
+void whorl__guest_leave(struct whorl__runtime *runtime)
+{
+    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
+}
+
 /* ---- the shared queue ---- */
 
 static void push_shared(struct whorl__shared *shared, struct whorl_task *const *tasks,
@@ -113,7 +127,7 @@ static void submit_home(struct whorl__loop *here, struct whorl_task *task)
     if (here == home) {
         whorl__loop_push_bound(home, task);
     } else {
-        whorl__loop_post(home, task);
+        whorl__loop_post(home, &task->item);
     }
 }
 
@@ -136,7 +150,7 @@ static void submit_foreign(struct whorl_task *task)
         whorl__idle_notify(NULL, runtime);
     }
     whorl__plain_read(&runtime->loops); /* up to here: the runtime is there */
-    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
+    whorl__guest_leave(runtime);
 }
 
 void whorl__sched_submit(struct whorl_task *task)

@@ -1,21 +1,30 @@
 /*
  * worker.c - a loop's thread: one turn after another until the runtime stops.
  *
- *   turn:  run ready tasks, up to the budget
- *          fire due timers
- *          take the inbox
- *          ask the poller, if that was long ago
- *          serve stuck loops
- *          more is ready than runs: wake another loop
- *          nothing is ready: search, then sleep in the poller
+ *   fast:    run ready tasks and calls, up to the budget
+ *            fire due timers
+ *            take the inbox
+ *            ask the poller, if that was long ago
+ *            serve stuck loops
+ *            more is ready than runs: wake another loop
+ *            nothing is ready: search, then sleep in the poller
  *
- * Owns:       loop->current, action, budget.
+ *   strict:  run what is ready now, all of it, and nothing that becomes ready meanwhile
+ *            take the inbox
+ *            ask the poller, if that was long ago, or the program was called (loop->poll_now)
+ *            nothing is ready: sleep in the poller
+ *            queue what is due: one call that fires the timers, in its turn
+ *
+ * So a strict turn is a pass of asyncio's loop: what was called soon stands before what the poller
+ * found, and that before the timers.
+ *
+ * Owns:       loop->current, action, budget, calling.
  * Threads:    the loop's own.
  * Invariant:  a task is published (parked, queued) only here, after its stack was left. One
  *             exception: in strict order a task that yields queues itself (whorl__loop_take_over),
  *             for the list is this thread's alone.
  *             The budget is what took about TURN_NS lately: so a socket waits about that long for
- *             its loop to look, however long tasks run.
+ *             its loop to look, however long tasks run. In strict order it waits for the batch.
  */
 #include "sched/sched.h"
 
@@ -133,9 +142,27 @@ static void run_task(struct whorl__loop *loop, struct whorl_task *task)
     }
 }
 
-void whorl__sched_run(struct whorl__loop *loop, struct whorl_task *task)
+/* On the loop's own stack; there is no current task. */
+static WHORL_NOINLINE void run_call(struct whorl__loop *loop, struct whorl__callback *call)
 {
-    run_task(loop, task);
+    loop->calls--;
+    loop->calling = true;
+    call->run(call, false);
+    loop->calling = false;
+}
+
+static inline void run_item(struct whorl__loop *loop, struct whorl__item *item)
+{
+    if (WHORL_UNLIKELY(whorl__item_is_call(item))) {
+        run_call(loop, whorl__call_of_item(item));
+    } else {
+        run_task(loop, whorl__task_of_item(item));
+    }
+}
+
+void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item)
+{
+    run_item(loop, item);
 }
 
 /*
@@ -148,15 +175,18 @@ void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
     struct whorl_task *const creator = loop->current;
     struct whorl__nested nested = {.creator = creator, .outer = loop->nested};
     const struct whorl__fiber host = loop->host;
-    const unsigned batch_left = loop->batch_left;
+    const size_t batch_left = loop->batch_left;
+    const bool calling = loop->calling;
     if (creator != NULL) {
         loop->host.instrument = ((const struct whorl__fiber *)creator->fiber)->instrument;
     }
     loop->batch_left = 0;
     loop->nested = &nested;
+    loop->calling = false;
     run_task(loop, task);
     loop->nested = nested.outer;
     loop->batch_left = batch_left;
+    loop->calling = calling;
     loop->host = host;
     /* release, pairs culprit_report: its fiber */
     whorl__store_release_ptr(&loop->current, creator);
@@ -175,78 +205,88 @@ static inline void prefetch_ring(const struct whorl__loop *loop)
     }
 }
 
-static struct whorl_task *take_bound(struct whorl__loop *loop)
+/* A call that was made in this turn waits for the next one, and with it what stands behind it. */
+static struct whorl__item *take_bound(struct whorl__loop *loop)
 {
-    struct whorl__fifo_node *const node = whorl__fifo_pop(&loop->bound);
-    return node == NULL ? NULL : whorl__task_of_ready(node);
+    struct whorl__fifo_node *const first = loop->bound.head;
+    if (first == NULL) {
+        return NULL;
+    }
+    if (whorl__item_is_call(whorl__item_of_ready(first))) {
+        if (loop->calls_left == 0) {
+            return NULL;
+        }
+        loop->calls_left--;
+    }
+    return whorl__item_of_ready(whorl__fifo_pop(&loop->bound));
 }
 
-static struct whorl_task *take_hot(struct whorl__loop *loop)
+static struct whorl__item *item_of(struct whorl_task *task)
+{
+    return task != NULL ? &task->item : NULL;
+}
+
+static struct whorl__item *take_hot(struct whorl__loop *loop)
 {
     if (whorl__load_relaxed_ptr(&loop->hot) == NULL) { /* relaxed: the swap decides */
         return NULL;
     }
-    return whorl__swap_ptr(&loop->hot, NULL);
+    return item_of(whorl__swap_ptr(&loop->hot, NULL));
 }
 
 /* Hot first, but not for ever; now and then the shared queue; else bound and ring by turns. The
  * turns are counted apart: by the count of runs, a chain of hot tasks would leave one of the two
  * every fourth run, and the other none. */
-static struct whorl_task *take_next(struct whorl__loop *loop)
+static struct whorl__item *take_next(struct whorl__loop *loop)
 {
-    struct whorl_task *task = NULL;
+    struct whorl__item *item = NULL;
     const uint64_t run = loop->stats.runs;
     if (run % SHARED_INTERVAL == 0) {
-        task = whorl__sched_take_shared(loop);
+        item = item_of(whorl__sched_take_shared(loop));
     }
-    if (task == NULL && loop->hot_in_a_row < WHORL__HOT_IN_A_ROW) {
-        task = take_hot(loop);
-        loop->hot_in_a_row = task != NULL ? loop->hot_in_a_row + 1 : 0;
-        if (task != NULL) {
-            return task;
+    if (item == NULL && loop->hot_in_a_row < WHORL__HOT_IN_A_ROW) {
+        item = take_hot(loop);
+        loop->hot_in_a_row = item != NULL ? loop->hot_in_a_row + 1 : 0;
+        if (item != NULL) {
+            return item;
         }
     }
     loop->hot_in_a_row = 0;
     loop->bound_first = !loop->bound_first;
-    if (task == NULL && loop->bound_first) {
-        task = take_bound(loop);
+    if (item == NULL && loop->bound_first) {
+        item = take_bound(loop);
     }
-    if (task == NULL) {
+    if (item == NULL) {
         prefetch_ring(loop);
-        task = whorl__runqueue_take(&loop->queue);
+        item = item_of(whorl__runqueue_take(&loop->queue));
     }
-    if (task == NULL) {
-        task = take_bound(loop);
+    if (item == NULL) {
+        item = take_bound(loop);
     }
-    return task != NULL ? task : take_hot(loop);
+    return item != NULL ? item : take_hot(loop);
 }
 
 /* ---- the phases of a turn ---- */
 
 /* Strict order: exactly what is ready now; what becomes ready meanwhile waits for the next turn. */
-static unsigned run_batch(struct whorl__loop *loop)
+static void run_batch(struct whorl__loop *loop)
 {
-    const size_t ready = loop->bound.count;
-    const unsigned batch = ready < loop->budget ? (unsigned)ready : loop->budget;
-    loop->batch_left = batch;
+    loop->batch_left = loop->bound.count;
     while (loop->batch_left > 0) { /* a task that yields may run the next one itself */
         loop->batch_left--;
-        struct whorl_task *const task = take_bound(loop);
+        struct whorl__fifo_node *const node = whorl__fifo_pop(&loop->bound);
         whorl__loop_prefetch(loop);
-        run_task(loop, task);
+        run_item(loop, whorl__item_of_ready(node));
     }
-    return batch;
 }
 
 static unsigned run_ready(struct whorl__loop *loop)
 {
-    if (loop->strict) {
-        return run_batch(loop);
-    }
     unsigned ran = 0;
-    struct whorl_task *task;
-    while (ran < loop->budget && (task = take_next(loop)) != NULL) {
-        run_task(loop, task);
+    struct whorl__item *item;
+    loop->calls_left = loop->calls;
+    while (ran < loop->budget && (item = take_next(loop)) != NULL) {
+        run_item(loop, item);
         ran++;
     }
     return ran;
@@ -265,9 +305,31 @@ static void adapt_budget(struct whorl__loop *loop, unsigned ran, int64_t took_ns
     loop->budget = target < loop->budget ? target : (loop->budget * 3 + target + 3) / 4;
 }
 
+static void fire_due(struct whorl__callback *self, bool over)
+{
+    struct whorl__loop *const loop = whorl_container_of(self, struct whorl__loop, due_call);
+    const unsigned fired = whorl__timers_fire_due(&loop->timers, loop->runtime);
+    (void)over; /* those of waits are gone with their tasks; others know what to do */
+    whorl__count(&loop->stats.timers, fired);
+}
+
+/* The batch is over, and with it the call of the last time. */
+static void queue_due(struct whorl__loop *loop, int64_t now_ns)
+{
+    if (whorl__timers_collect(&loop->timers, now_ns) > 0) {
+        loop->due_call.run = fire_due;
+        whorl__loop_push_callback(loop, &loop->due_call);
+    }
+}
+
 static void fire_timers(struct whorl__loop *loop, int64_t now_ns)
 {
-    if (whorl__timers_next(&loop->timers) <= now_ns) {
+    if (whorl__timers_next(&loop->timers) > now_ns) {
+        return;
+    }
+    if (loop->strict) {
+        queue_due(loop, now_ns);
+    } else {
         whorl__count(&loop->stats.timers,
                      whorl__timers_fire(&loop->timers, loop->runtime, now_ns));
     }
@@ -310,6 +372,9 @@ static void sleep_in_poller(struct whorl__loop *loop)
     whorl__idle_sleep_end(loop);
     whorl__monitor_nudge(loop->runtime);
     if (sleeps) {
+        if (loop->strict) {
+            (void)whorl__loop_take_inbox(loop); /* those came before the events were looked at */
+        }
         take_polled(loop);
         fire_timers(loop, loop->polled_ns);
     }
@@ -394,10 +459,23 @@ static void note_turn(struct whorl__loop *loop, int64_t now_ns)
     whorl__store_relaxed_u32(&loop->bound_seen, (uint32_t)loop->bound.count);
 }
 
-static void turn(struct whorl__loop *loop, int64_t *now_ns)
+static void strict_turn(struct whorl__loop *loop, int64_t *now_ns)
 {
-    whorl__count(&loop->stats.turns, 1);
-    note_turn(loop, *now_ns);
+    run_batch(loop);
+    *now_ns = whorl__os->now_ns();
+    (void)whorl__loop_take_inbox(loop);
+    if (!has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
+        sleep_in_poller(loop);
+    } else if (loop->poll_now || *now_ns - loop->polled_ns >= POLL_NS) {
+        look_into_poller(loop);
+    }
+    loop->poll_now = false;
+    *now_ns = *now_ns > loop->polled_ns ? *now_ns : loop->polled_ns;
+    fire_timers(loop, *now_ns);
+}
+
+static void fast_turn(struct whorl__loop *loop, int64_t *now_ns)
+{
     if (loop->searching && has_ready(loop)) {
         stop_searching(loop);
     }
@@ -414,12 +492,21 @@ static void turn(struct whorl__loop *loop, int64_t *now_ns)
         *now_ns = *now_ns > loop->polled_ns ? *now_ns : loop->polled_ns;
         return;
     }
-    if (!loop->strict) {
-        offer_surplus(loop);
-    }
+    offer_surplus(loop);
     if (*now_ns - loop->polled_ns >= POLL_NS) {
         look_into_poller(loop);
         *now_ns = loop->polled_ns;
+    }
+}
+
+static void turn(struct whorl__loop *loop, int64_t *now_ns)
+{
+    whorl__count(&loop->stats.turns, 1);
+    note_turn(loop, *now_ns);
+    if (loop->strict) {
+        strict_turn(loop, now_ns);
+    } else {
+        fast_turn(loop, now_ns);
     }
 }
 

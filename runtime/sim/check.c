@@ -102,7 +102,9 @@ static void see_queued(const struct whorl_task *task, const char *place)
 static void see_list(const struct whorl__fifo *fifo, const char *place)
 {
     for (struct whorl__fifo_node *node = fifo->head; node != NULL; node = node->next) {
-        see_queued(whorl__task_of_ready(node), place);
+        if (!whorl__item_is_call(whorl__item_of_ready(node))) {
+            see_queued(whorl__task_of_ready(node), place);
+        }
     }
 }
 
@@ -111,9 +113,11 @@ static void see_inbox(const struct whorl__inbox *inbox)
     /* relaxed: one thread */
     struct ck_stack_entry *entry = whorl__load_relaxed_ptr((void *const *)&inbox->stack.head);
     for (; entry != NULL; entry = entry->next) {
-        see_queued(whorl__task_of_inbox(
-                       whorl_container_of(entry, struct whorl__inbox_node, entry)),
-                   "an inbox");
+        struct whorl__item *const item = whorl__item_of_inbox(
+            whorl_container_of(entry, struct whorl__inbox_node, entry));
+        if (!whorl__item_is_call(item)) {
+            see_queued(whorl__task_of_item(item), "an inbox");
+        }
     }
 }
 

@@ -82,19 +82,46 @@ enum whorl__waiter_kind {
     WHORL__WAITER_TASK,
     WHORL__WAITER_THREAD,
     WHORL__WAITER_CALLBACK,
+    WHORL__WAITER_DONE, /* as CALLBACK, on the loop it names: task/callback.c */
 };
 
-/* Somebody who wants to know when a future is done. On the waiter's stack, or in a gather. */
-struct whorl__waiter {
-    struct whorl__list link; /* M(future) */
-    enum whorl__waiter_kind kind;
-    bool fired;              /* M(future): the completer has unlinked it */
-    union {
-        struct whorl_task *task;
-        uint32_t thread_word; /* A: futex, 1 once done */
-        struct whorl__waiter *next_fired;
+/*
+ * What stands in a loop's own list and in its inbox: a task, or a call, which has neither fiber nor
+ * body. Tasks and calls of one loop are one queue, first in first out.
+ */
+struct whorl__item {
+    union { /* by the holder of the task; by who has made the call ready */
+        struct whorl__fifo_node ready;
+        struct whorl__inbox_node inbox;
     };
-    whorl__handle handle;
+    void *fiber;      /* A: struct whorl__fiber, NULL before the first step; R writes */
+    whorl_body *body; /* C */
+};
+
+/* A call of the loop's, on the loop's own stack. It belongs to itself once it runs. over: the loop
+ * ends, and what the program wants to be called is dropped. */
+struct whorl__callback {
+    struct whorl__item item; /* first: a call is an item */
+    void (*run)(struct whorl__callback *self, bool over);
+};
+
+/*
+ * Somebody who wants to know when a future is done. On the waiter's stack, or in a gather. One with
+ * a callback is a call of the completer's loop, once fired, if that loop keeps strict order.
+ */
+struct whorl__waiter {
+    union {
+        struct {
+            struct whorl__list link; /* M(future) */
+            union {
+                struct whorl_task *task;
+                uint32_t thread_word; /* A: futex, 1 once done */
+            };
+            whorl__handle handle;
+        };
+        struct whorl__callback call; /* by the completer, once the waiter is off the list */
+    };
+    enum whorl__waiter_kind kind;
     void (*callback)(struct whorl__waiter *self);
 };
 
@@ -102,16 +129,21 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     struct whorl_future future; /* first: a task is a future */
     uint64_t word;              /* A: state.h */
 
-    union {                     /* by the holder of the task */
-        struct whorl__fifo_node ready;
-        struct whorl__inbox_node inbox;
-        struct whorl_task *next_free;
+    union {
+        struct whorl__item item;
+        struct { /* the same fields by their own names */
+            union {
+                struct whorl__fifo_node ready;
+                struct whorl__inbox_node inbox;
+                struct whorl_task *next_free;
+            };
+            void *fiber;
+            whorl_body *body;
+        };
     };
     /* R, but loop, body and pin are stored as A: a dump reads them of a task that may be any
      * moment's. The result of whorl_return stands in future.value, which nobody reads till DONE. */
     struct whorl__loop *loop;   /* where it runs, or ran last; its home when nothing migrates */
-    void *fiber;                /* A: struct whorl__fiber, NULL before the first step; R writes */
-    whorl_body *body;           /* C */
     void *arg;                  /* C */
     union {
         void (*arg_free)(void *);         /* C */
@@ -149,6 +181,9 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     char name[WHORL_TASK_NAME_MAX + 1]; /* M(lock) */
 };
 
+WHORL_STATIC(offsetof(struct whorl_task, item.fiber) == offsetof(struct whorl_task, fiber) &&
+                 offsetof(struct whorl_task, item.body) == offsetof(struct whorl_task, body),
+             "an item's fields are the task's");
 WHORL_STATIC(sizeof(struct whorl_task) == 4 * WHORL_CACHE_LINE, "four lines, three of them busy");
 
 /* R. Dumps read these three at any time. */
@@ -203,14 +238,34 @@ static inline struct whorl_task *whorl__task_of_future(struct whorl_future *futu
     return whorl_container_of(future, struct whorl_task, future);
 }
 
+static inline struct whorl__item *whorl__item_of_ready(struct whorl__fifo_node *node)
+{
+    return whorl_container_of(node, struct whorl__item, ready);
+}
+
+static inline struct whorl__item *whorl__item_of_inbox(struct whorl__inbox_node *node)
+{
+    return whorl_container_of(node, struct whorl__item, inbox);
+}
+
+static inline bool whorl__item_is_call(const struct whorl__item *item)
+{
+    return item->fiber == NULL && item->body == NULL;
+}
+
+static inline struct whorl_task *whorl__task_of_item(struct whorl__item *item)
+{
+    return whorl_container_of(item, struct whorl_task, item);
+}
+
+static inline struct whorl__callback *whorl__call_of_item(struct whorl__item *item)
+{
+    return whorl_container_of(item, struct whorl__callback, item);
+}
+
 static inline struct whorl_task *whorl__task_of_ready(struct whorl__fifo_node *node)
 {
     return whorl_container_of(node, struct whorl_task, ready);
-}
-
-static inline struct whorl_task *whorl__task_of_inbox(struct whorl__inbox_node *node)
-{
-    return whorl_container_of(node, struct whorl_task, inbox);
 }
 
 /* The name, or "Task-N"; name_bytes includes the final 0. From any thread. */

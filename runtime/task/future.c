@@ -27,6 +27,7 @@
  */
 #include "task/future.h"
 
+#include "task/callback.h"
 #include "task/cancel.h"
 #include "task/park.h"
 
@@ -72,7 +73,7 @@ static void unlock(struct whorl_future *future, uint32_t word)
 /* ---- waiters ---- */
 
 /* False: the future is done. */
-static bool add_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
+bool whorl__future_add_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
 {
     if (whorl__future_is_inherited(future)) {
         return false; /* who asks has seen that it is done */
@@ -109,10 +110,30 @@ static bool remove_waiter(struct whorl_future *future, struct whorl__waiter *wai
     return off;
 }
 
+void whorl__future_take_waiters(struct whorl_future *future,
+                                bool (*matches)(const struct whorl__waiter *, const void *arg),
+                                const void *arg, struct whorl__list *ret_taken)
+{
+    const uint32_t word = lock(future);
+    if (!(word & WAITERS)) {
+        unlock(future, word);
+        return;
+    }
+    whorl__plain_write(&future->waiters);
+    whorl__list_for_each_safe(link, &future->waiters)
+    {
+        if (matches(whorl_container_of(link, struct whorl__waiter, link), arg)) {
+            whorl__list_remove(link);
+            whorl__list_push_back(ret_taken, link);
+        }
+    }
+    unlock(future, whorl__list_is_empty(&future->waiters) ? word & ~WAITERS : word);
+}
+
 bool whorl__future_call_when_done(struct whorl_future *future, struct whorl__waiter *waiter)
 {
     waiter->kind = WHORL__WAITER_CALLBACK;
-    return add_waiter(future, waiter);
+    return whorl__future_add_waiter(future, waiter);
 }
 
 bool whorl__future_call_off(struct whorl_future *future, struct whorl__waiter *waiter)
@@ -122,11 +143,10 @@ bool whorl__future_call_off(struct whorl_future *future, struct whorl__waiter *w
 
 /* ---- completing ---- */
 
-/* Whom to tell once the lock is gone. */
+/* Whom to tell once the lock is gone: tasks and callbacks, in the order in which they came. */
 struct told {
-    struct whorl__fifo tasks;
-    struct whorl__waiter *callbacks; /* linked by next_fired, in order */
-    struct whorl__waiter **callbacks_end;
+    struct whorl__fifo items;
+    size_t tasks;
 };
 
 static void claim_task(struct whorl__waiter *waiter, struct told *told)
@@ -134,8 +154,17 @@ static void claim_task(struct whorl__waiter *waiter, struct told *told)
     struct whorl_task *const task = waiter->task;
     const uint32_t epoch = whorl__handle_epoch(waiter->handle);
     if (whorl__state_wake(&task->word, epoch) == WHORL__WAKE_TAKEN) {
-        whorl__fifo_push(&told->tasks, &task->ready);
+        whorl__fifo_push(&told->items, &task->ready);
+        told->tasks++;
     }
+}
+
+/* From here on the waiter is a call: its link is not one any more. */
+static void claim_callback(struct whorl__waiter *waiter, struct told *told)
+{
+    waiter->call.item.fiber = NULL;
+    waiter->call.item.body = NULL;
+    whorl__fifo_push(&told->items, &waiter->call.item.ready);
 }
 
 static void claim_locked(struct whorl_future *future, struct told *told)
@@ -154,32 +183,58 @@ static void claim_locked(struct whorl_future *future, struct told *told)
             whorl__store_release_u32(&waiter->thread_word, 1);
             (void)whorl__os->futex_wake(&waiter->thread_word, 1);
             break;
+        case WHORL__WAITER_DONE:
+            (void)whorl_future_ref(future); /* until it was called */
+            claim_callback(waiter, told);
+            break;
         case WHORL__WAITER_CALLBACK:
-            waiter->next_fired = NULL;
-            *told->callbacks_end = waiter;
-            told->callbacks_end = &waiter->next_fired;
+            claim_callback(waiter, told);
             break;
         }
+    }
+}
+
+static struct whorl__waiter *waiter_of(struct whorl__callback *call)
+{
+    return whorl_container_of(call, struct whorl__waiter, call);
+}
+
+/* Dropped it is not: who waits for a gather from a plain thread would wait for ever. */
+static void run_callback(struct whorl__callback *self, bool over)
+{
+    struct whorl__waiter *const waiter = waiter_of(self);
+    (void)over;
+    waiter->callback(waiter);
+}
+
+/* On a loop that keeps strict order the callback waits for its turn, as asyncio's do. */
+static void tell_callback(struct whorl__callback *call)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    if (waiter_of(call)->kind == WHORL__WAITER_DONE) {
+        whorl__done_callback_post(waiter_of(call));
+    } else if (here != NULL && here->strict) {
+        call->run = run_callback;
+        whorl__loop_push_callback(here, call);
+    } else {
+        run_callback(call, false);
     }
 }
 
 /* One task alone runs next, beside the one that completed; several queue up in their order. */
 static void tell(struct told *told)
 {
-    const bool alone = told->tasks.count == 1;
+    const bool alone = told->tasks == 1;
     struct whorl__fifo_node *node;
-    while ((node = whorl__fifo_pop(&told->tasks)) != NULL) {
-        struct whorl_task *const task = whorl__task_of_ready(node);
-        if (alone) {
-            whorl__sched_submit(task);
+    while ((node = whorl__fifo_pop(&told->items)) != NULL) {
+        struct whorl__item *const item = whorl__item_of_ready(node);
+        if (whorl__item_is_call(item)) {
+            tell_callback(whorl__call_of_item(item));
+        } else if (alone) {
+            whorl__sched_submit(whorl__task_of_item(item));
         } else {
-            whorl__sched_submit_behind(task);
+            whorl__sched_submit_behind(whorl__task_of_item(item));
         }
-    }
-    while (told->callbacks != NULL) {
-        struct whorl__waiter *const waiter = told->callbacks;
-        told->callbacks = waiter->next_fired;
-        waiter->callback(waiter);
     }
 }
 
@@ -194,7 +249,7 @@ static void write_outcome(struct whorl_future *future, const struct whorl__outco
 bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome)
 {
     const uint32_t ended = DONE | (outcome->cancelled ? CANCELLED : 0);
-    struct told told = {.callbacks_end = &told.callbacks};
+    struct told told = {.tasks = 0};
     const uint32_t word = lock(future);
     if (word & DONE) {
         unlock(future, word);
@@ -247,7 +302,7 @@ static int wait_once(struct whorl_task *task, struct whorl_future *future, int64
             return error;
         }
     }
-    if (add_waiter(future, &waiter)) {
+    if (whorl__future_add_waiter(future, &waiter)) {
         whorl__park(task, whorl__park_on_future(future, timed ? WHORL__PARK_TIMED : 0));
         (void)remove_waiter(future, &waiter);
     }
@@ -291,7 +346,7 @@ static int wait_in_thread(struct whorl_future *future, int64_t deadline_ns, void
 {
     struct whorl__waiter waiter = {.kind = WHORL__WAITER_THREAD};
     bool late = false;
-    if (add_waiter(future, &waiter)) {
+    if (whorl__future_add_waiter(future, &waiter)) {
         /* acquire, pairs the release in claim_locked */
         while (!late && whorl__load_acquire_u32(&waiter.thread_word) == 0) {
             late = whorl__os->futex_wait(&waiter.thread_word, 0, deadline_ns) == -ETIMEDOUT;
@@ -370,6 +425,15 @@ struct whorl_future *whorl_future_ref(struct whorl_future *future)
     return future;
 }
 
+/* Of a future that was never done: nobody else waits, for who does has a reference. */
+static WHORL_COLD void free_done_callbacks(struct whorl_future *future)
+{
+    struct whorl__list *link;
+    while ((link = whorl__list_pop_front(&future->waiters)) != NULL) {
+        whorl__done_callback_free(whorl_container_of(link, struct whorl__waiter, link));
+    }
+}
+
 void whorl_future_unref(struct whorl_future *future)
 {
     if (future == NULL || whorl__future_is_inherited(future)) {
@@ -383,6 +447,9 @@ void whorl_future_unref(struct whorl_future *future)
         return;
     }
     whorl__plain_write(&future->error); /* what others did before they let go is over */
+    if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&future->word) & WAITERS)) { /* relaxed: alone */
+        free_done_callbacks(future);
+    }
     if (future->kind == WHORL__FUTURE_GATHER) {
         whorl__gather_free(future);
     } else {

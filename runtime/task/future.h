@@ -85,6 +85,15 @@ static inline bool whorl__future_is_done(const struct whorl_future *future)
     return (whorl__load_acquire_u32(&future->word) & WHORL__FUTURE_DONE) != 0;
 }
 
+/* A waiter of any kind, kept by its maker. False: the future is done, and the waiter not used. */
+WHORL_MUST_USE bool whorl__future_add_waiter(struct whorl_future *future,
+                                             struct whorl__waiter *waiter);
+
+/* Moves those that match to the end of `ret_taken`; none if the future is done. */
+void whorl__future_take_waiters(struct whorl_future *future,
+                                bool (*matches)(const struct whorl__waiter *, const void *arg),
+                                const void *arg, struct whorl__list *ret_taken);
+
 /* A callback waiter, registered by the one who owns its memory. False: the future is done already,
  * and the callback will not be called. */
 WHORL_MUST_USE bool whorl__future_call_when_done(struct whorl_future *future,

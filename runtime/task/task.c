@@ -204,8 +204,8 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
 int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
                 struct whorl_task **ret_task)
 {
-    struct whorl__loop *const here = whorl__loop_current();
-    if (here == NULL || here->current == NULL) {
+    struct whorl__loop *const here = whorl__loop_here();
+    if (here == NULL) {
         return whorl__error_outside();
     }
     return spawn_in(here->runtime, here, body, arg, attr, ret_task);
@@ -218,10 +218,11 @@ int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body, voi
     if (here != NULL && here->runtime == runtime) {
         return whorl_spawn(body, arg, attr, ret_task);
     }
-    (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
-    whorl__fence_full();                       /* pairs E2 of end.c: then `ending` is read */
-    const int error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
-    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
+    int error = -ECANCELED;
+    if (whorl__guest_enter(runtime)) {
+        error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
+    }
+    whorl__guest_leave(runtime);
     return error;
 }
 

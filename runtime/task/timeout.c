@@ -8,6 +8,7 @@
  * Invariant:  the timer holds the task's slot and the scope's serial number, no pointer to the
  *             scope: what it fires late finds no such scope, and does nothing (cancel.c).
  */
+#include "task/callback.h"
 #include "task/cancel.h"
 #include "task/future.h"
 #include "task/park.h"
@@ -29,6 +30,18 @@ static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t 
     whorl__cancel_by_scope(whorl__handle_task(&runtime->slots, handle), serial);
 }
 
+/* It is too late already. In strict order the block finds that out where asyncio's does: when the
+ * loop has come to it; a block that never waits ends before. Late, it finds no such scope. */
+static int expire(const struct whorl__scope *scope, struct whorl__timers *timers)
+{
+    struct whorl__loop *const loop = whorl_container_of(timers, struct whorl__loop, timers);
+    if (loop->strict) {
+        return whorl__callback_fire_soon(loop, &scope->timer);
+    }
+    whorl__cancel_by_scope(scope->task, scope->serial);
+    return 0;
+}
+
 /* On `timers`: the heap of the loop on which the block was entered. */
 static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t deadline_ns)
 {
@@ -39,13 +52,12 @@ static int arm(struct whorl__scope *scope, struct whorl__timers *timers, int64_t
     if (deadline_ns == WHORL_NEVER) {
         return 0;
     }
-    if (deadline_ns <= whorl_now()) {
-        whorl__cancel_by_scope(scope->task, scope->serial);
-        return 0;
-    }
     scope->timer.handle = whorl__handle_make(scope->task, 0);
     scope->timer.serial = scope->serial;
     scope->timer.fire = fire;
+    if (deadline_ns <= whorl_now()) {
+        return expire(scope, timers);
+    }
     const int error = whorl__timer_arm(timers, &scope->timer, deadline_ns);
     whorl__plain_write(&scope->armed); /* it may have fired: the exit waits for a mover */
     scope->armed = error == 0;
@@ -178,10 +190,36 @@ bool whorl_timeout_expired(const struct whorl_timeout *timeout)
     return expired;
 }
 
+/*
+ * Strict order, and no time at all: asyncio cancels at once, so that a task that has not begun
+ * never does, and waits for a done callback, which comes a pass after the end.
+ */
+static int cancel_and_wait(struct whorl_future *future, void **ret_value)
+{
+    struct whorl_future *ended;
+    int error = whorl_gather_start(&future, 1, WHORL_GATHER_RETURN_EXCEPTIONS, &ended);
+    if (error != 0) {
+        return error;
+    }
+    (void)whorl_future_cancel(future, NULL);
+    error = whorl_future_join(ended, WHORL_NEVER, NULL);
+    whorl_future_unref(ended);
+    if (error != 0) {
+        return error;
+    }
+    error = whorl_future_result(future, ret_value);
+    return whorl_future_cancelled(future) ? -ETIMEDOUT : error;
+}
+
 int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns, void **ret_value)
 {
-    if (whorl__task_current() == NULL) {
+    const struct whorl_task *const self = whorl__task_current();
+    if (self == NULL) {
         return whorl__error_outside();
+    }
+    if (timeout_ns <= 0 && self->loop->strict && future != &self->future &&
+        !whorl__future_is_done(future)) {
+        return cancel_and_wait(future, ret_value);
     }
     struct whorl_timeout timeout;
     const int64_t deadline_ns = timeout_ns == WHORL_NEVER ? WHORL_NEVER : whorl_after(timeout_ns);

@@ -103,6 +103,7 @@ struct estate {
     struct whorl_future *done;   /* value &wrong */
     struct whorl_context *context;
     struct whorl_executor *executor; /* has one thread, idle; its lock is held */
+    struct whorl_handle *timer;  /* an hour away */
     struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
     struct whorl_group *group;   /* as open */
     int listener;
@@ -248,6 +249,32 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
     whorl_task_unref(finished);
 }
 
+static void not_called(struct whorl_future *future, void *arg)
+{
+    (void)future;
+    (void)arg;
+    abort();
+}
+
+static void not_called_either(void *arg)
+{
+    (void)arg;
+    abort();
+}
+
+static void check_callbacks(const struct estate *estate)
+{
+    REFUSED(whorl_call_soon(not_called_either, NULL, NULL, NULL));
+    REFUSED(whorl_call_soon_threadsafe(estate->sleeper, not_called_either, NULL, NULL, NULL));
+    REFUSED(whorl_call_later(0, not_called_either, NULL, NULL, NULL));
+    REFUSED(whorl_call_at(0, not_called_either, NULL, NULL, NULL));
+    EXPECT(whorl_handle_cancelled(estate->timer), false);
+    EXPECT(whorl_handle_when(estate->timer) > 0, true);
+    EXPECT(whorl_handle_cancel(estate->timer), false);
+    whorl_handle_unref(estate->timer);
+    whorl_handle_unref(estate->timer);
+}
+
 static void check_futures(const struct estate *estate)
 {
     struct whorl_future *const inherited[] = {estate->pending, estate->gather, estate->shield};
@@ -265,6 +292,8 @@ static void check_futures(const struct estate *estate)
         REFUSED(whorl_wait(&inherited[i], 1, WHORL_ALL_COMPLETED, WHORL_NEVER, NULL));
         REFUSED(whorl_as_completed(&inherited[i], 1, WHORL_NEVER, &completed));
         REFUSED(whorl_shield(inherited[i], &shield));
+        REFUSED(whorl_future_add_done_callback(inherited[i], not_called, NULL));
+        EXPECT(whorl_future_remove_done_callback(inherited[i], not_called, NULL), 0);
         EXPECT(whorl_future_cancel(inherited[i], NULL), false);
         EXPECT(whorl_future_done(inherited[i]), false);
         EXPECT(whorl_future_cancelled(inherited[i]), false);
@@ -462,6 +491,7 @@ static void check_all(void *arg)
     check_calls_on_descriptors(estate->listener);
     check_tasks(estate->sleeper, estate->finished);
     check_futures(estate);
+    check_callbacks(estate);
     if (estate->open != NULL) {
         check_open_timeout(estate->open);
         check_open_group(estate->group);
@@ -524,6 +554,7 @@ static int make_estate(struct estate *estate)
     must(whorl_shield(estate->pending, &estate->shield));
     must(whorl_executor_new(NULL, &estate->executor));
     must(whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL));
+    must(whorl_call_later(3600 * WHORL_SECOND, not_called_either, NULL, NULL, &estate->timer));
     estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
     return estate->listener < 0 ? estate->listener : whorl_sleep(WHORL_MILLISECOND);
 }
@@ -549,6 +580,8 @@ static int use_estate_up(struct estate *estate)
     const bool ended = finish(estate->sleeper) == -ECANCELED &&
                        finish(estate->unnamed) == -ECANCELED && finish(estate->finished) == 0;
     whorl_context_unref(estate->context);
+    const bool disarmed = whorl_handle_cancel(estate->timer);
+    whorl_handle_unref(estate->timer);
     whorl_future_unref(estate->gather);
     whorl_future_unref(estate->shield);
     whorl_future_unref(estate->pending);
@@ -557,6 +590,7 @@ static int use_estate_up(struct estate *estate)
     must(whorl_executor_shutdown(estate->executor, 0, WHORL_NEVER));
     whorl_executor_free(estate->executor);
     return still == 0 && talks && asked && ended ? 0 : -EPROTO;
+    return talks && asked && ended && disarmed ? 0 : -EPROTO;
 }
 
 static int fork_from_task(void *arg)

@@ -220,7 +220,7 @@ static int gather_of_shields(void *arg)
     must(whorl_shield(inner, &shields[1]));
     must(whorl_gather_start(shields, 2, 0, &gather));
     const bool taken = whorl_future_cancel(gather, NULL);
-    const int error = whorl_future_result(gather, NULL);
+    const int error = whorl_future_join(gather, WHORL_NEVER, NULL); /* its end is told in a pass */
     const bool touched = whorl_future_done(inner);
     whorl_future_unref(gather);
     whorl_future_unref(shields[0]);

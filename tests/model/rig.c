@@ -100,12 +100,12 @@ static bool has_work(void *arg)
 }
 
 /* NULL too if a relaxed look was answered with what was there before. */
-static struct whorl_task *take(struct whorl__loop *loop)
+static struct whorl__item *take(struct whorl__loop *loop)
 {
     (void)whorl__loop_take_inbox(loop);
     struct whorl__fifo_node *const node = whorl__fifo_pop(&loop->bound);
     if (node != NULL) {
-        return whorl__task_of_ready(node);
+        return whorl__item_of_ready(node);
     }
     if (loop->strict) {
         return NULL;
@@ -117,7 +117,10 @@ static struct whorl_task *take(struct whorl__loop *loop)
     if (task == NULL) {
         task = whorl__runqueue_take(&loop->queue);
     }
-    return task != NULL ? task : whorl__sched_take_shared(loop);
+    if (task == NULL) {
+        task = whorl__sched_take_shared(loop);
+    }
+    return task != NULL ? &task->item : NULL;
 }
 
 struct whorl__loop *rig_loop_begin(struct rig *rig, unsigned index)
@@ -141,12 +144,12 @@ void rig_loop_run(struct rig *rig, unsigned index)
     struct look look = {.rig = rig, .loop = loop};
     model_block_until(has_work, &look);
     while (!all_ended(rig)) {
-        struct whorl_task *const task = take(loop);
-        if (task != NULL) {
-            if (task->fiber == NULL) {
-                give_fiber(rig, task); /* a task has spawned it */
+        struct whorl__item *const item = take(loop);
+        if (item != NULL) {
+            if (!whorl__item_is_call(item) && item->fiber == NULL) {
+                give_fiber(rig, whorl__task_of_item(item)); /* a task has spawned it */
             }
-            whorl__sched_run(loop, task);
+            whorl__sched_run(loop, item);
             loop->spare = NULL; /* no fiber serves two tasks here */
         } else {
             model_yield();

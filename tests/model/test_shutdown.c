@@ -11,11 +11,10 @@
  *
  * Able to fail, each of these alone:
  *   runner.c        life stored without release, or read without acquire (E3)
- *   task/task.c     the fence of spawn_remote away (E2)
  *   end.c           the fence of runtime_end away (E2), the load of guests relaxed (B1), the load
  *                   of ended relaxed (E1)
  *   sched/worker.c  the store of ended relaxed (E1)
- *   sched/submit.c  the last add to guests without release (B1)
+ *   sched/submit.c  the fence of guest_enter away (E2), the add of guest_leave without release (B1)
  */
 #include "model/kernel.h"
 #include "model/machine.h"

@@ -146,6 +146,37 @@ static void finish_pair(void *state)
     finish(state);
 }
 
+/* ---- strict order: due together, fired one after the other, against a disarm ---- */
+
+static void setup_due(void *state)
+{
+    struct scene *const scene = &((struct pair *)state)->scene;
+    setup(scene);
+}
+
+static void body_due(void *state, unsigned thread)
+{
+    struct pair *const pair = state;
+    struct scene *const scene = &pair->scene;
+    if (thread == 0) {
+        arm(scene, &pair->timers[0], 0);
+        arm_and_disarm(scene, 1);
+        (void)whorl__timers_collect(&scene->timers, LATE_NS);
+        (void)whorl__timers_fire_due(&scene->timers, (void *)scene);
+    } else {
+        /* Another thread's timers, as one that reschedules a block or cancels a handle has. */
+        arm_and_disarm(scene, 2);
+    }
+}
+
+static void finish_due(void *state)
+{
+    struct pair *const pair = state;
+    MODEL_CHECK(pair->scene.fired[0] == 1);
+    pair->scene.stopped[0] += whorl__timer_disarm(&pair->timers[0]);
+    finish(state);
+}
+
 /* ---- T1: the owner's own look at next_ns is never too late a time ---- */
 
 static void body_next(void *state, unsigned thread)
@@ -247,6 +278,15 @@ static const struct model models[] = {
      .setup = setup,
      .body = body_disarm,
      .finish = finish,
+     .preemptions = 2,
+     .schedules = 10000},
+    {.name = "timer/due",
+     .about = "those that are due stand in a list: disarm takes one out, or it has fired",
+     .threads = 2,
+     .state_bytes = sizeof(struct pair),
+     .setup = setup_due,
+     .body = body_due,
+     .finish = finish_due,
      .preemptions = 2,
      .schedules = 10000},
     {.name = "timer/rearm",

@@ -118,7 +118,7 @@ static void test_idle_own_work_keeps_a_loop_awake(void **state)
     whorl__idle_sleep_end(loop);
     (void)whorl__fifo_pop(&loop->bound);
     mill_play(mill->loops[1]);
-    whorl__loop_post(loop, &mill->tasks[1]);
+    whorl__loop_post(loop, &mill->tasks[1].item);
     assert_false(whorl__idle_sleep_begin(loop));
     whorl__idle_sleep_end(loop);
     assert_int_equal(whorl__loop_take_inbox(loop), 1);
@@ -137,9 +137,9 @@ static void test_idle_post_wakes_a_sleeper_on_the_first_task_only(void **state)
     struct mill *const mill = *state;
     struct whorl__loop *const loop = mill->loops[2];
     fall_asleep(loop);
-    whorl__loop_post(loop, &mill->tasks[0]);
+    whorl__loop_post(loop, &mill->tasks[0].item);
     assert_true(mill_was_woken(loop));
-    whorl__loop_post(loop, &mill->tasks[1]);
+    whorl__loop_post(loop, &mill->tasks[1].item);
     assert_false(mill_was_woken(loop));
     whorl__idle_sleep_end(loop);
     assert_int_equal(whorl__loop_take_inbox(loop), 2);

@@ -1,0 +1,567 @@
+/*
+ * callback.c - calls that a loop makes between two tasks: soon, at a time, when a future is done.
+ *
+ *   PENDING --its turn--> RUNNING [| AWAITED] --> RAN
+ *      +------cancel----> CANCELLED
+ *      +------the end---> CANCELLED
+ *
+ * Who moves PENDING on owns the call and its argument. A cancel of one that runs sets AWAITED and
+ * sleeps on the word until it says RAN.
+ *
+ * A handle is kept by whoever has it and by where the call stands: a timer, then the loop's list.
+ * A cancelled call stays in the list until its turn, which then does nothing; its timer goes at
+ * once. A plain thread that takes it out must not do so in a loop that is gone:
+ *
+ *   losing order                                 ours
+ *   cancel:  PENDING -> CANCELLED                cancel:  PENDING -> CANCELLED
+ *   the end: frees the loop and its timers       cancel:  visits the runtime by its id (roster.c)
+ *   cancel:  takes a timer out of freed memory   the end: waits for visitors, then frees
+ *                                                cancel:  or finds no such runtime: nothing to do,
+ *                                                         the end gives the timer's reference back
+ *
+ * A done callback is a waiter of its future (future.c), and once fired a call of its loop. It keeps
+ * the future from then on only; until then the future keeps it. Who completes the future may be a
+ * thread of anywhere, and finds the loop in the same way: by the id of its runtime.
+ *
+ * Owns:       struct whorl_handle, struct done.
+ * Threads:    made by the loop that makes the call, or by any thread (threadsafe, and done
+ *             callbacks of tasks), which then counts as a guest as in submit.c; cancelled by any.
+ * Invariant:  a call is run once or not at all, by handle->loop; arg_free is called once.
+ * Pairs:      Y1  run: the function, then state := RAN (release half) - cancel: reads RAN (acquire)
+ *             Y2  references: the last - 1 (acquire half) sees all that was done under the others
+ *             V1  of roster.c: a visit - the end of the runtime
+ *             B1, E2  of submit.c and end.c: a guest - the end of the runtime
+ */
+#include "task/callback.h"
+
+#include "task/context.h"
+#include "task/future.h"
+#include "task/park.h"
+#include "task/task.h"
+
+#include "sched/roster.h"
+#include "sys/os.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#define PENDING   UINT32_C(0)
+#define RUNNING   UINT32_C(1)
+#define RAN       UINT32_C(2)
+#define CANCELLED UINT32_C(3)
+#define AWAITED   UINT32_C(4)
+
+struct whorl_handle {
+    struct whorl__callback call; /* first; as a waiter is one */
+    uint32_t references;         /* A: Y2 */
+    uint32_t state;              /* A: futex; drawn above */
+    uint32_t generation;         /* C: sys/fork.h */
+    bool timed;                  /* C: it has a timer */
+    struct whorl__loop *loop;    /* C */
+    uint64_t runtime_id;         /* C */
+    whorl_callback *callback;    /* C */
+    void *arg;                   /* C */
+    void (*arg_free)(void *arg); /* C */
+    int64_t when_ns;             /* C: 0 without a timer */
+    void *context;               /* task/context.h: of its maker; the call's once it runs */
+    struct whorl__timer timer;
+};
+
+/* ---- where a call is made ---- */
+
+static bool runs_on(const struct whorl__loop *here, uint64_t runtime_id)
+{
+    return here != NULL && here->runtime->id == runtime_id;
+}
+
+/* Behind what is there, what other threads have sent included. */
+static void push(struct whorl__loop *here, struct whorl__loop *loop, struct whorl__callback *call)
+{
+    if (here == loop) {
+        (void)whorl__loop_take_inbox(loop);
+        whorl__loop_push_callback(loop, call);
+    } else {
+        call->item.fiber = NULL;
+        call->item.body = NULL;
+        whorl__loop_post(loop, &call->item);
+    }
+}
+
+/* ---- a handle ---- */
+
+static bool is_inherited(const struct whorl_handle *handle)
+{
+    return whorl__fork_inherited(handle->generation);
+}
+
+static void unref(struct whorl_handle *handle)
+{
+    if (whorl__add_u32(&handle->references, (uint32_t)-1) == 1) { /* pairs Y2 */
+        whorl__plain_write(&handle->call);
+        whorl__context_release(handle->context, NULL);
+        whorl__os->free(handle);
+    }
+}
+
+static void free_arg(const struct whorl_handle *handle)
+{
+    if (handle->arg_free != NULL) {
+        handle->arg_free(handle->arg);
+    }
+}
+
+static bool claim(struct whorl_handle *handle, uint32_t state)
+{
+    return whorl__cas_u32(&handle->state, PENDING, state);
+}
+
+static void call_out(struct whorl_handle *handle)
+{
+    handle->loop->poll_now = true;
+    whorl__context_call(&handle->context, handle->callback, handle->arg);
+    free_arg(handle);
+    if (whorl__swap_u32(&handle->state, RAN) & AWAITED) { /* pairs Y1 */
+        (void)whorl__os->futex_wake(&handle->state, INT_MAX);
+    }
+}
+
+static void run(struct whorl__callback *self, bool over)
+{
+    struct whorl_handle *const handle = whorl_container_of(self, struct whorl_handle, call);
+    whorl__plain_read(&handle->call);
+    if (over && claim(handle, CANCELLED)) {
+        free_arg(handle);
+    } else if (!over && claim(handle, RUNNING)) {
+        call_out(handle);
+    }
+    unref(handle);
+}
+
+/* In strict order this is the call's turn; in fast order it stands in line now. The timer's
+ * reference goes along. */
+static void fire(struct whorl__runtime *runtime, whorl__handle none, uint64_t serial)
+{
+    struct whorl_handle *const handle = (struct whorl_handle *)(uintptr_t)serial;
+    struct whorl__loop *const here = whorl__loop_current();
+    (void)runtime, (void)none;
+    if (here == handle->loop && here->strict) {
+        run(&handle->call, false);
+    } else {
+        push(here, handle->loop, &handle->call);
+    }
+}
+
+/* ---- making one ---- */
+
+/* What is to be called, and what becomes of it. */
+struct wanted {
+    whorl_callback *callback;
+    void *arg;
+    const struct whorl_call_attr *attr;
+    struct whorl_handle **ret_handle;
+};
+
+/* The loop it is for: 0 or -EINVAL. */
+static int check(const struct wanted *wanted, const struct whorl__runtime *runtime,
+                 struct whorl__loop *plain, struct whorl__loop **ret_loop)
+{
+    const struct whorl_call_attr *const attr = wanted->attr;
+    *ret_loop = plain;
+    if (wanted->callback == NULL) {
+        return -EINVAL;
+    }
+    if (attr == NULL) {
+        return 0;
+    }
+    if (attr->pin < 0 || (unsigned)attr->pin > runtime->loop_count ||
+        !whorl__reserved_ok(attr->reserved, WHORL__RESERVED(attr))) {
+        return -EINVAL;
+    }
+    if (attr->pin != 0) {
+        *ret_loop = runtime->loops[attr->pin - 1];
+    }
+    return 0;
+}
+
+/* With one reference, that of where it will stand, and the caller's if he wants one. */
+static struct whorl_handle *make(const struct wanted *wanted, struct whorl__loop *loop)
+{
+    struct whorl_handle *const handle = whorl__os->alloc(sizeof *handle);
+    if (handle == NULL) {
+        return NULL;
+    }
+    *handle = (struct whorl_handle){
+        .call.run = run,
+        .references = wanted->ret_handle != NULL ? 2 : 1,
+        .generation = whorl__fork_generation,
+        .loop = loop,
+        .runtime_id = loop->runtime->id,
+        .callback = wanted->callback,
+        .arg = wanted->arg,
+        .arg_free = wanted->attr != NULL ? wanted->attr->arg_free : NULL,
+        .context = wanted->attr != NULL && wanted->attr->context != NULL
+                       ? whorl__context_share(wanted->attr->context)
+                       : whorl__context_capture(),
+    };
+    whorl__plain_write(&handle->call);
+    return handle;
+}
+
+static void hand_out(const struct wanted *wanted, struct whorl_handle *handle)
+{
+    if (wanted->ret_handle != NULL) {
+        *wanted->ret_handle = handle;
+    }
+}
+
+static int call_soon(const struct wanted *wanted, struct whorl__loop *here,
+                     struct whorl__runtime *runtime, struct whorl__loop *plain)
+{
+    struct whorl__loop *loop;
+    const int error = check(wanted, runtime, plain, &loop);
+    if (error != 0) {
+        return error;
+    }
+    struct whorl_handle *const handle = make(wanted, loop);
+    if (handle == NULL) {
+        return -ENOMEM;
+    }
+    hand_out(wanted, handle);
+    push(here, loop, &handle->call);
+    return 0;
+}
+
+int whorl_call_soon(whorl_callback *callback, void *arg, const struct whorl_call_attr *attr,
+                    struct whorl_handle **ret_handle)
+{
+    struct whorl__loop *const here = whorl__loop_here();
+    if (here == NULL) {
+        return whorl__error_outside();
+    }
+    return call_soon(&(struct wanted){callback, arg, attr, ret_handle}, here, here->runtime, here);
+}
+
+int whorl_call_soon_threadsafe(struct whorl_task *near, whorl_callback *callback, void *arg,
+                               const struct whorl_call_attr *attr,
+                               struct whorl_handle **ret_handle)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    if (near == NULL) {
+        return -EINVAL;
+    }
+    if (whorl__task_is_inherited(near)) {
+        return -ECHILD;
+    }
+    struct whorl__runtime *const runtime = near->runtime;
+    if (here != NULL && here->runtime == runtime) {
+        return whorl_call_soon(callback, arg, attr, ret_handle);
+    }
+    int error = -ECANCELED;
+    if (whorl__guest_enter(runtime)) {
+        error = call_soon(&(struct wanted){callback, arg, attr, ret_handle}, NULL, runtime,
+                          runtime->loops[0]);
+    }
+    whorl__guest_leave(runtime);
+    return error;
+}
+
+static int arm(struct whorl_handle *handle, int64_t deadline_ns)
+{
+    handle->timed = true;
+    handle->when_ns = deadline_ns;
+    handle->timer.serial = (uintptr_t)handle;
+    handle->timer.fire = fire;
+    return whorl__timer_arm(&handle->loop->timers, &handle->timer, deadline_ns);
+}
+
+int whorl_call_at(int64_t deadline_ns, whorl_callback *callback, void *arg,
+                  const struct whorl_call_attr *attr, struct whorl_handle **ret_handle)
+{
+    const struct wanted wanted = {callback, arg, attr, ret_handle};
+    struct whorl__loop *const here = whorl__loop_here();
+    struct whorl__loop *loop;
+    if (here == NULL) {
+        return whorl__error_outside();
+    }
+    if (check(&wanted, here->runtime, here, &loop) != 0 || loop != here) {
+        return -EINVAL;
+    }
+    struct whorl_handle *const handle = make(&wanted, loop);
+    if (handle == NULL) {
+        return -ENOMEM;
+    }
+    const int error = arm(handle, deadline_ns);
+    if (error != 0) {
+        handle->references = 1;
+        unref(handle);
+        return error;
+    }
+    hand_out(&wanted, handle);
+    return 0;
+}
+
+/* Not whorl_after, which knows no time before now. */
+static int64_t due(int64_t delay_ns)
+{
+    const int64_t now_ns = whorl_now();
+    if (delay_ns >= 0) {
+        return whorl_after(delay_ns);
+    }
+    return delay_ns < -now_ns ? 0 : now_ns + delay_ns;
+}
+
+int whorl_call_later(int64_t delay_ns, whorl_callback *callback, void *arg,
+                     const struct whorl_call_attr *attr, struct whorl_handle **ret_handle)
+{
+    return whorl_call_at(due(delay_ns), callback, arg, attr, ret_handle);
+}
+
+/* ---- a timer that is due already ---- */
+
+struct errand {
+    struct whorl__callback call; /* first */
+    struct whorl__runtime *runtime;
+    struct whorl__timer timer; /* what it is to do, copied; it is in no heap */
+};
+
+static void run_errand(struct whorl__callback *self, bool over)
+{
+    struct errand *const errand = whorl_container_of(self, struct errand, call);
+    whorl__plain_read(&errand->call);
+    if (!over) {
+        errand->timer.fire(errand->runtime, errand->timer.handle, errand->timer.serial);
+    }
+    whorl__os->free(errand);
+}
+
+int whorl__callback_fire_soon(struct whorl__loop *loop, const struct whorl__timer *timer)
+{
+    struct errand *const errand = whorl__os->alloc(sizeof *errand);
+    if (errand == NULL) {
+        return -ENOMEM;
+    }
+    *errand = (struct errand){.call.run = run_errand, .runtime = loop->runtime, .timer = *timer};
+    whorl__plain_write(&errand->call);
+    push(whorl__loop_current(), loop, &errand->call);
+    return 0;
+}
+
+/* ---- cancelling ---- */
+
+/* The loop is there: by its own runtime's thread, or a visitor. */
+static void take_timer_out(struct whorl_handle *handle)
+{
+    if (!whorl__timer_disarm(&handle->timer)) {
+        unref(handle); /* the timer's; the caller has one of his own */
+    }
+}
+
+static void disarm(struct whorl_handle *handle)
+{
+    if (runs_on(whorl__loop_current(), handle->runtime_id)) {
+        take_timer_out(handle);
+        return;
+    }
+    struct whorl__runtime *const visited = whorl__roster_find(handle->runtime_id);
+    if (visited != NULL) {
+        take_timer_out(handle);
+        whorl__roster_leave(visited);
+    }
+}
+
+/* By a plain thread, which may wait. */
+static void wait_until_ran(struct whorl_handle *handle)
+{
+    uint32_t state = whorl__load_acquire_u32(&handle->state); /* acquire, pairs Y1 */
+    while ((state & ~AWAITED) == RUNNING) {
+        if (state == RUNNING && !whorl__cas_value_u32(&handle->state, &state, RUNNING | AWAITED)) {
+            continue;
+        }
+        (void)whorl__os->futex_wait(&handle->state, RUNNING | AWAITED, WHORL_NEVER);
+        state = whorl__load_acquire_u32(&handle->state); /* acquire, pairs Y1 */
+    }
+}
+
+bool whorl_handle_cancel(struct whorl_handle *handle)
+{
+    if (is_inherited(handle)) {
+        return false;
+    }
+    if (claim(handle, CANCELLED)) {
+        if (handle->timed) {
+            disarm(handle);
+        }
+        free_arg(handle);
+        return true;
+    }
+    if (whorl__loop_current() == NULL) {
+        wait_until_ran(handle);
+    }
+    return false;
+}
+
+bool whorl_handle_cancelled(const struct whorl_handle *handle)
+{
+    return whorl__load_relaxed_u32(&handle->state) == CANCELLED; /* relaxed: orders nothing */
+}
+
+int64_t whorl_handle_when(const struct whorl_handle *handle)
+{
+    return handle->when_ns;
+}
+
+void whorl_handle_unref(struct whorl_handle *handle)
+{
+    if (handle != NULL && !is_inherited(handle)) {
+        unref(handle);
+    }
+}
+
+/* ---- when a future is done ---- */
+
+struct done {
+    struct whorl__waiter waiter; /* first; a call once fired */
+    struct whorl__loop *loop;    /* C: there while its runtime is */
+    uint64_t runtime_id;         /* C */
+    struct whorl_future *future; /* C: with a reference once fired */
+    whorl_done_callback *callback; /* C */
+    void *arg;                   /* C */
+    void *context;               /* as in struct whorl_handle */
+};
+
+static struct done *done_of(struct whorl__waiter *waiter)
+{
+    WHORL_ASSERT(waiter->kind == WHORL__WAITER_DONE);
+    return whorl_container_of(waiter, struct done, waiter);
+}
+
+static void call_done(void *arg)
+{
+    const struct done *const done = arg;
+    done->callback(done->future, done->arg);
+}
+
+static void free_done(struct done *done)
+{
+    whorl__context_release(done->context, NULL);
+    whorl__os->free(done);
+}
+
+static void run_done(struct whorl__callback *self, bool over)
+{
+    struct done *const done = whorl_container_of(self, struct done, waiter.call);
+    whorl__plain_read(&done->waiter.call);
+    if (!over) {
+        done->loop->poll_now = true;
+        whorl__context_call(&done->context, call_done, done);
+    }
+    whorl_future_unref(done->future);
+    free_done(done);
+}
+
+void whorl__done_callback_post(struct whorl__waiter *waiter)
+{
+    struct done *const done = done_of(waiter);
+    struct whorl__callback *const call = &waiter->call;
+    struct whorl__loop *const here = whorl__loop_current();
+    call->run = run_done;
+    if (runs_on(here, done->runtime_id)) {
+        push(here, done->loop, call);
+        return;
+    }
+    struct whorl__runtime *const visited = whorl__roster_find(done->runtime_id);
+    if (visited == NULL) {
+        run_done(call, true);
+        return;
+    }
+    push(NULL, done->loop, call);
+    whorl__roster_leave(visited);
+}
+
+void whorl__done_callback_free(struct whorl__waiter *waiter)
+{
+    free_done(done_of(waiter));
+}
+
+/* The runtime is there: the caller runs in it, or is its guest. */
+static int add_done(struct whorl_future *future, struct whorl__loop *loop,
+                    whorl_done_callback *callback, void *arg)
+{
+    struct done *const done = whorl__os->alloc(sizeof *done);
+    if (done == NULL) {
+        return -ENOMEM;
+    }
+    *done = (struct done){
+        .waiter.kind = WHORL__WAITER_DONE,
+        .loop = loop,
+        .runtime_id = loop->runtime->id,
+        .future = future,
+        .callback = callback,
+        .arg = arg,
+        .context = whorl__context_capture(),
+    };
+    if (!whorl__future_add_waiter(future, &done->waiter)) {
+        (void)whorl_future_ref(future);
+        whorl__done_callback_post(&done->waiter);
+    }
+    return 0;
+}
+
+static int add_done_remote(struct whorl_task *task, whorl_done_callback *callback, void *arg)
+{
+    struct whorl__runtime *const runtime = task->runtime;
+    int error = -ECANCELED;
+    if (whorl__guest_enter(runtime)) {
+        error = add_done(&task->future, runtime->loops[0], callback, arg);
+    }
+    whorl__guest_leave(runtime);
+    return error;
+}
+
+int whorl_future_add_done_callback(struct whorl_future *future, whorl_done_callback *callback,
+                                   void *arg)
+{
+    struct whorl__loop *const here = whorl__loop_here();
+    if (callback == NULL) {
+        return -EINVAL;
+    }
+    if (whorl__future_is_inherited(future)) {
+        return -ECHILD;
+    }
+    if (here != NULL) {
+        return add_done(future, here, callback, arg);
+    }
+    if (whorl__loop_current() != NULL || future->kind != WHORL__FUTURE_TASK) {
+        return whorl__error_outside();
+    }
+    return add_done_remote(whorl__task_of_future(future), callback, arg);
+}
+
+static bool is_same(const struct whorl__waiter *waiter, const void *sample)
+{
+    const struct done *const wanted = sample;
+    if (waiter->kind != WHORL__WAITER_DONE) {
+        return false;
+    }
+    const struct done *const done = whorl_container_of(waiter, const struct done, waiter);
+    return done->callback == wanted->callback && done->arg == wanted->arg;
+}
+
+int whorl_future_remove_done_callback(struct whorl_future *future, whorl_done_callback *callback,
+                                      void *arg)
+{
+    const struct done sample = {.callback = callback, .arg = arg};
+    struct whorl__list removed;
+    struct whorl__list *link;
+    int count = 0;
+    if (whorl__future_is_inherited(future)) {
+        return 0;
+    }
+    whorl__list_init(&removed);
+    whorl__future_take_waiters(future, is_same, &sample, &removed);
+    while ((link = whorl__list_pop_front(&removed)) != NULL) {
+        whorl__done_callback_free(whorl_container_of(link, struct whorl__waiter, link));
+        count++;
+    }
+    return count;
+}

@@ -1,0 +1,21 @@
+/*
+ * callback.h - what other files of this folder need of callbacks.
+ */
+#ifndef WHORL_TASK_CALLBACK_H
+#define WHORL_TASK_CALLBACK_H
+
+#include "loop/loop.h"
+
+/* The future is done, and the waiter, of kind WHORL__WAITER_DONE, off its list with a reference on
+ * the future: the callback is called on its loop, or dropped if that is no more. */
+void whorl__done_callback_post(struct whorl__waiter *waiter);
+
+/* The future is freed, and was never done. */
+void whorl__done_callback_free(struct whorl__waiter *waiter);
+
+/* Does what the timer would do that is not armed since it is due already: in its turn among the
+ * loop's items. From any thread that the loop's runtime waits for. 0 or -ENOMEM. */
+WHORL_MUST_USE int whorl__callback_fire_soon(struct whorl__loop *loop,
+                                             const struct whorl__timer *timer);
+
+#endif
