@@ -10,6 +10,7 @@
 #include "whorl/api.h"
 #include "whorl/stats.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,62 @@ WHORL_BEGIN
  * Since:   0.1, stable                  Source: runtime/debug/dump.c
  */
 WHORL_API int whorl_dump(int fd);
+
+/* ---- who awaits whom ---- */
+
+struct whorl_future;
+
+enum whorl_graph_kind {
+    WHORL_GRAPH_TASK,
+    WHORL_GRAPH_FUTURE, /* any other: a plain one, a gather, a shield */
+    WHORL_GRAPH_OTHER,  /* a thread that blocks, an iteration: whom nobody awaits */
+};
+
+/* One step of a walk: the future that was asked about, then each one's awaiters behind it. */
+struct whorl_graph_step {
+    enum whorl_graph_kind kind;
+    unsigned level;              /* 0: what was asked about; 1: who awaits that; and so on */
+    struct whorl_future *future; /* valid during the visit; NULL for others */
+    struct whorl_task *task;     /* the same as a task, or NULL */
+    uint64_t id;                 /* a task's number; the address of another future; 0 */
+    bool again;                  /* it was visited before; who awaits it was told there */
+    bool circle;                 /* it was visited on the way here: it waits for itself */
+    uint64_t reserved[4];
+};
+
+/* Levels without a limit. */
+#define WHORL_GRAPH_ALL UINT32_MAX
+
+/* 0 to go on; else the walk ends and returns it. It may not free what it is shown. */
+typedef int whorl_graph_visit(const struct whorl_graph_step *step, void *arg);
+
+/*
+ * whorl_graph_walk, whorl_graph_print - who awaits a future, who awaits those, and so on, up to the
+ * tasks that nobody awaits.
+ *
+ *   future      a task's is whorl_task_future; NULL: the current task. The caller has a reference
+ *   levels_max  0: only itself; 1: also who awaits it; WHORL_GRAPH_ALL
+ *   visit       called for each, depth first, in the order in which they began to wait
+ *   fd          a line each, as in a dump, indented by two blanks a level; behind the current task
+ *               the calls that it is in, innermost first. Not closed
+ *
+ * A gather awaits its children, and who awaits the gather comes behind it; so does a shield. A
+ * group's task awaits the children of the group, and one in whorl_wait what it waits for.
+ * Somebody who awaits in two ways is shown twice. Each step is as of a moment of its own: what ends
+ * meanwhile may be missing, or be shown as done.
+ *
+ * Returns 0, what visit returned, -EPERM (NULL outside a task), -EINVAL (visit is NULL), -ENOMEM;
+ * print: what else the write failed with.
+ *
+ * From:    anywhere, not a signal handler   Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: meanwhile
+ * Model:   asyncio.capture_call_graph, asyncio.print_call_graph
+ * Since:   0.1, stable                  Source: runtime/debug/graph.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_graph_walk(struct whorl_future *future, uint32_t levels_max,
+                                                 whorl_graph_visit *visit, void *arg);
+WHORL_API WHORL_WARN_UNUSED int whorl_graph_print(struct whorl_future *future, uint32_t levels_max,
+                                                  int fd);
 
 /* ---- counters from outside ---- */
 

@@ -11,6 +11,8 @@
  */
 #include "inside.h"
 
+#include "debug/dump.h"
+
 #include "debug/look.h"
 #include "debug/output.h"
 
@@ -24,7 +26,7 @@
 
 /* One dump, on its way. */
 struct dump {
-    struct whorl__output output;
+    struct whorl__output *output;
     int64_t now_ns;
     ElfW(Addr) program; /* what must be added to addresses in the program's file */
     uint64_t counts[4]; /* tasks by enum whorl__look_state */
@@ -41,27 +43,27 @@ static const char *const state_names[] = {
 
 static void put_key(struct dump *dump, const char *key)
 {
-    whorl__text_char(&dump->output.text, ' ');
-    whorl__text_string(&dump->output.text, key);
-    whorl__text_char(&dump->output.text, '=');
+    whorl__text_char(&dump->output->text, ' ');
+    whorl__text_string(&dump->output->text, key);
+    whorl__text_char(&dump->output->text, '=');
 }
 
 static void put_word(struct dump *dump, const char *key, const char *word)
 {
     put_key(dump, key);
-    whorl__text_string(&dump->output.text, word);
+    whorl__text_string(&dump->output->text, word);
 }
 
 static void put_number(struct dump *dump, const char *key, uint64_t number)
 {
     put_key(dump, key);
-    whorl__text_number(&dump->output.text, number);
+    whorl__text_number(&dump->output->text, number);
 }
 
 static void put_seconds(struct dump *dump, const char *key, int64_t duration_ns)
 {
     put_key(dump, key);
-    whorl__text_seconds(&dump->output.text, duration_ns);
+    whorl__text_seconds(&dump->output->text, duration_ns);
 }
 
 /* How long ago: a turn that has begun since the dump did is no time ago. */
@@ -136,16 +138,16 @@ static void put_body(struct dump *dump, uint64_t body)
     const bool ours = is_in_program(dump, body);
     put_key(dump, "body");
     if (ours) {
-        whorl__text_string(&dump->output.text, "program+");
+        whorl__text_string(&dump->output->text, "program+");
     }
-    whorl__text_hex(&dump->output.text, ours ? body - dump->program : body);
+    whorl__text_hex(&dump->output->text, ours ? body - dump->program : body);
 }
 
 /* ---- a task ---- */
 
 static void put_name(struct dump *dump, const struct whorl__look *look)
 {
-    struct whorl__text *const text = &dump->output.text;
+    struct whorl__text *const text = &dump->output->text;
     put_key(dump, "name");
     if (!look->locked) {
         whorl__text_char(text, '?');
@@ -169,12 +171,12 @@ static void put_future(struct dump *dump, uint64_t waits_on)
     const struct whorl__look_awaited awaited = whorl__look_awaited(waits_on);
     put_word(dump, "waits", "future");
     put_key(dump, "on");
-    put_awaited(&dump->output.text, &awaited);
+    put_awaited(&dump->output->text, &awaited);
 }
 
 static void put_children(struct dump *dump, const struct whorl__look *look)
 {
-    struct whorl__text *const text = &dump->output.text;
+    struct whorl__text *const text = &dump->output->text;
     put_number(dump, "pending", look->children_pending);
     put_number(dump, "of", look->children);
     put_key(dump, "children");
@@ -241,7 +243,7 @@ static void put_cancel(struct dump *dump, const struct whorl__look *look)
     put_number(dump, "requests", (uint64_t)look->requests);
     if (look->requests > 0 && look->message != NULL) {
         put_key(dump, "message");
-        whorl__text_quoted(&dump->output.text, look->message);
+        whorl__text_quoted(&dump->output->text, look->message);
     }
     put_number(dump, "timeouts", look->timeouts);
     if (look->timeouts > 0) {
@@ -257,12 +259,12 @@ static void put_stack(struct dump *dump, const struct whorl__look *look)
     }
     put_key(dump, "stack");
     if (look->stack_now != 0) {
-        whorl__text_number(&dump->output.text, look->stack_now);
+        whorl__text_number(&dump->output->text, look->stack_now);
     } else {
-        whorl__text_char(&dump->output.text, '?');
+        whorl__text_char(&dump->output->text, '?');
     }
-    whorl__text_char(&dump->output.text, '/');
-    whorl__text_number(&dump->output.text, look->fiber->stack_bytes);
+    whorl__text_char(&dump->output->text, '/');
+    whorl__text_number(&dump->output->text, look->fiber->stack_bytes);
     put_number(dump, "high", whorl__fiber_stack_used(look->fiber));
 }
 
@@ -274,8 +276,8 @@ static void put_end(struct dump *dump, const struct whorl__look *look)
 static void put_task(struct dump *dump, const struct whorl__runtime *runtime,
                      const struct whorl__look *look)
 {
-    whorl__text_string(&dump->output.text, "task=");
-    whorl__text_number(&dump->output.text, look->serial);
+    whorl__text_string(&dump->output->text, "task=");
+    whorl__text_number(&dump->output->text, look->serial);
     put_name(dump, look);
     put_number(dump, "runtime", runtime->id);
     put_word(dump, "state", state_names[look->state]);
@@ -294,16 +296,16 @@ static void put_task(struct dump *dump, const struct whorl__runtime *runtime,
     }
     put_number(dump, "refs", look->references);
     put_body(dump, look->body);
-    whorl__text_char(&dump->output.text, '\n');
 }
 
 static void put_tasks(struct dump *dump, struct whorl__runtime *runtime)
 {
     struct whorl__look look;
     const uint32_t count = whorl__slots_count(&runtime->slots);
-    for (uint32_t i = 0; i < count && dump->output.error == 0; i++) {
+    for (uint32_t i = 0; i < count && dump->output->error == 0; i++) {
         if (whorl__look_at_task(whorl__slot_at(&runtime->slots, i), &look)) {
             put_task(dump, runtime, &look);
+            whorl__text_char(&dump->output->text, '\n');
             dump->counts[look.state]++;
         }
     }
@@ -315,14 +317,14 @@ static void put_sums(struct dump *dump, const struct whorl__runtime *runtime)
     for (unsigned i = 0; i < 4; i++) {
         sum += dump->counts[i];
     }
-    whorl__text_string(&dump->output.text, "tasks=");
-    whorl__text_number(&dump->output.text, sum);
+    whorl__text_string(&dump->output->text, "tasks=");
+    whorl__text_number(&dump->output->text, sum);
     put_number(dump, "runtime", runtime->id);
     for (unsigned i = 0; i < 4; i++) {
         put_number(dump, state_names[i], dump->counts[i]);
         dump->counts[i] = 0;
     }
-    whorl__text_char(&dump->output.text, '\n');
+    whorl__text_char(&dump->output->text, '\n');
 }
 
 /* ---- a loop ---- */
@@ -356,9 +358,9 @@ static void put_timers(struct dump *dump, struct whorl__loop *loop)
     if (whorl__spin_trylock(&loop->timers.lock)) {
         const size_t count = loop->timers.heap.count;
         whorl__spin_unlock(&loop->timers.lock);
-        whorl__text_number(&dump->output.text, count);
+        whorl__text_number(&dump->output->text, count);
     } else {
-        whorl__text_char(&dump->output.text, '?');
+        whorl__text_char(&dump->output->text, '?');
     }
     put_until(dump, "next", whorl__timers_next(&loop->timers));
 }
@@ -367,8 +369,8 @@ static void put_loop(struct dump *dump, struct whorl__loop *loop)
 {
     const uint32_t watcher = whorl__load_relaxed_u32(&loop->watcher);
     const bool asleep = whorl__load_relaxed_u32(&loop->sleeping) != 0;
-    whorl__text_string(&dump->output.text, "loop=");
-    whorl__text_number(&dump->output.text, loop->index);
+    whorl__text_string(&dump->output->text, "loop=");
+    whorl__text_number(&dump->output->text, loop->index);
     put_number(dump, "runtime", loop->runtime->id);
     put_word(dump, "state", loop_state(loop));
     put_current(dump, loop);
@@ -382,7 +384,7 @@ static void put_loop(struct dump *dump, struct whorl__loop *loop)
     }
     put_number(dump, "tid", whorl__load_relaxed_u32(&loop->thread_id));
     put_number(dump, "turns", whorl__load_relaxed_u64(&loop->stats.turns));
-    whorl__text_char(&dump->output.text, '\n');
+    whorl__text_char(&dump->output->text, '\n');
 }
 
 /* ---- all ---- */
@@ -392,13 +394,13 @@ static void put_runtime(struct dump *dump, struct whorl__runtime *runtime)
     const char *const mode = runtime->stealing          ? "stealing"
                              : runtime->loop_count == 1 ? "single"
                                                         : "isolated";
-    whorl__text_string(&dump->output.text, "\nruntime=");
-    whorl__text_number(&dump->output.text, runtime->id);
+    whorl__text_string(&dump->output->text, "\nruntime=");
+    whorl__text_number(&dump->output->text, runtime->id);
     put_word(dump, "mode", mode);
     put_number(dump, "loops", runtime->loop_count);
     put_number(dump, "shared", whorl__load_relaxed_u32(&runtime->shared.count));
     put_word(dump, "ending", whorl__load_relaxed_u32(&runtime->ending) ? "yes" : "no");
-    whorl__text_char(&dump->output.text, '\n');
+    whorl__text_char(&dump->output->text, '\n');
     for (unsigned i = 0; i < runtime->loop_count; i++) {
         put_loop(dump, runtime->loops[i]);
     }
@@ -409,41 +411,67 @@ static void put_runtime(struct dump *dump, struct whorl__runtime *runtime)
 static void put_all(struct dump *dump)
 {
     struct whorl__runtime *runtime = NULL;
-    whorl__output_heading(&dump->output, "dump");
-    whorl__text_char(&dump->output.text, '\n');
+    whorl__output_heading(dump->output, "dump");
+    whorl__text_char(&dump->output->text, '\n');
     while ((runtime = whorl__roster_next(runtime)) != NULL) {
         put_runtime(dump, runtime);
-        if (dump->output.error != 0) {
+        if (dump->output->error != 0) {
             whorl__roster_leave(runtime);
             return;
         }
     }
 }
 
+static struct dump begin(struct whorl__output *output)
+{
+    return (struct dump){
+        .output = output, .now_ns = whorl__os->now_ns(), .program = find_program()};
+}
+
+/* A task that is referred to outlives its runtime, but not all that it points to does. */
+void whorl__dump_task(struct whorl__output *output, struct whorl_task *task)
+{
+    struct dump dump = begin(output);
+    struct whorl__look look;
+    struct whorl__runtime *const runtime = whorl__roster_find(task->runtime->id);
+    if (runtime != NULL && whorl__look_at_task(task, &look)) {
+        put_task(&dump, runtime, &look);
+    } else {
+        whorl__text_string(&output->text, "task=");
+        whorl__text_number(&output->text, whorl__load_relaxed_u64(&task->serial)); /* a number */
+        put_word(&dump, "state", whorl_task_done(task) ? state_names[WHORL__LOOK_DONE] : "?");
+    }
+    if (runtime != NULL) {
+        whorl__roster_leave(runtime);
+    }
+}
+
 int whorl_dump(int fd)
 {
     const int saved_errno = whorl__tls_errno(); /* of the task, or of what a signal interrupted */
-    struct dump dump = {.now_ns = whorl__os->now_ns(), .program = find_program()};
-    whorl__output_to_fd(&dump.output, fd);
+    struct whorl__output output;
+    struct dump dump = begin(&output);
+    whorl__output_to_fd(&output, fd);
     put_all(&dump);
-    const int error = whorl__output_end(&dump.output);
+    const int error = whorl__output_end(&output);
     whorl__tls_set_errno(saved_errno);
     return error;
 }
 
 void whorl__describe_wait(struct whorl_task *task, char *ret_text, size_t bytes)
 {
-    struct dump dump = {.now_ns = whorl__os->now_ns()};
+    struct whorl__output output;
+    struct dump dump = begin(&output);
     struct whorl__look look;
-    whorl__output_to_bytes(&dump.output, ret_text, bytes);
-    whorl__text_string(&dump.output.text, "state=");
+    whorl__output_to_bytes(&output, ret_text, bytes);
+    whorl__text_string(&output.text, "state=");
     if (!whorl__look_at_task(task, &look)) {
-        whorl__text_string(&dump.output.text, "gone");
+        whorl__text_string(&output.text, "gone");
     } else {
-        whorl__text_string(&dump.output.text, state_names[look.state]);
+        whorl__text_string(&output.text, state_names[look.state]);
         if (look.state == WHORL__LOOK_PARKED) {
             put_wait(&dump, &look);
         }
     }
-    (void)whorl__output_end(&dump.output); /* into memory it cannot fail */
+    (void)whorl__output_end(&output); /* into memory it cannot fail */
 }

@@ -116,6 +116,7 @@ struct whorl__waiter {
             union {
                 struct whorl_task *task;
                 uint32_t thread_word; /* A: futex, 1 once done */
+                struct whorl_future *awaiter; /* C: for whom the callback is, alive; or NULL */
             };
             whorl__handle handle;
         };

@@ -130,6 +130,42 @@ void whorl__future_take_waiters(struct whorl_future *future,
     unlock(future, whorl__list_is_empty(&future->waiters) ? word & ~WAITERS : word);
 }
 
+static struct whorl_future *awaiter_of(const struct whorl__waiter *waiter)
+{
+    switch (waiter->kind) {
+    case WHORL__WAITER_TASK:
+        return &waiter->task->future;
+    case WHORL__WAITER_CALLBACK:
+        return waiter->awaiter;
+    case WHORL__WAITER_THREAD:
+    case WHORL__WAITER_DONE:
+        break;
+    }
+    return NULL;
+}
+
+/* Whoever is on the list cannot go before he has taken the lock, so he can be referred to. */
+size_t whorl__future_awaiters(struct whorl_future *future, struct whorl_future **ret_awaiters,
+                              size_t max)
+{
+    size_t count = 0;
+    const uint32_t word = lock(future);
+    if (word & WAITERS) {
+        whorl__plain_read(&future->waiters);
+        whorl__list_for_each(link, &future->waiters)
+        {
+            struct whorl_future *const awaiter =
+                awaiter_of(whorl_container_of(link, struct whorl__waiter, link));
+            if (count < max) {
+                ret_awaiters[count] = awaiter != NULL ? whorl_future_ref(awaiter) : NULL;
+            }
+            count++;
+        }
+    }
+    unlock(future, word);
+    return count;
+}
+
 bool whorl__future_call_when_done(struct whorl_future *future, struct whorl__waiter *waiter)
 {
     waiter->kind = WHORL__WAITER_CALLBACK;

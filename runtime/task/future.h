@@ -94,6 +94,14 @@ void whorl__future_take_waiters(struct whorl_future *future,
                                 bool (*matches)(const struct whorl__waiter *, const void *arg),
                                 const void *arg, struct whorl__list *ret_taken);
 
+/*
+ * Who waits for it now, in the order in which they began: up to `max`, each with a reference
+ * for the caller; a thread, and a callback that stands for nobody, is NULL. Returns how many there
+ * are.
+ */
+size_t whorl__future_awaiters(struct whorl_future *future, struct whorl_future **ret_awaiters,
+                              size_t max);
+
 /* A callback waiter, registered by the one who owns its memory. False: the future is done already,
  * and the callback will not be called. */
 WHORL_MUST_USE bool whorl__future_call_when_done(struct whorl_future *future,

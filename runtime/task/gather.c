@@ -153,6 +153,7 @@ int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsign
         gather->children[i].gather = gather;
         gather->children[i].future = whorl_future_ref(futures[i]);
         gather->children[i].waiter.callback = child_done;
+        gather->children[i].waiter.awaiter = &gather->head.future;
     }
     *ret_gather = &gather->head.future;
     for (size_t i = 0; i < count; i++) {

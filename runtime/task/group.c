@@ -233,6 +233,7 @@ int whorl_group_spawn(struct whorl_group *opaque, whorl_body *body, void *arg,
         goto give_back;
     }
     *member = (struct member){.group = group, .waiter.callback = child_done};
+    member->waiter.awaiter = &group->scope.task->future;
     error = whorl_spawn(body, arg, attr, &member->task);
     if (error != 0) {
         goto free_member;

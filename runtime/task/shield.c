@@ -88,6 +88,7 @@ int whorl_shield(struct whorl_future *inner, struct whorl_future **ret_shield)
         return -ENOMEM;
     }
     *shield = (struct shield){.waiter.callback = follow};
+    shield->waiter.awaiter = &shield->head.future;
     whorl__future_init(&shield->head.future, WHORL__FUTURE_SHIELD, 2);
     shield->head.generation = whorl__fork_generation;
     shield->inner = whorl_future_ref(inner);

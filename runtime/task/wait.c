@@ -194,12 +194,21 @@ static void future_done(struct whorl__waiter *waiter)
     report(watched, deadline_ns != WHORL_NEVER && whorl__os->now_ns() >= deadline_ns);
 }
 
+/* Who asks for the next of an iteration may be anybody; a wait is its task's. */
+static struct whorl_future *awaiter_of(const struct whorl_completed *watch)
+{
+    struct whorl_task *const task = watch->single ? whorl__task_current() : NULL;
+    return task != NULL ? &task->future : NULL;
+}
+
 static void watch_all(struct whorl_completed *watch)
 {
+    struct whorl_future *const awaiter = awaiter_of(watch);
     for (uint32_t i = 0; i < watch->count; i++) {
         struct watched *const watched = &watch->watched[i];
         watched->watch = watch;
         watched->waiter.callback = future_done;
+        watched->waiter.awaiter = awaiter;
         (void)whorl_future_ref(watched->future); /* until it has reported, or unwatch_all */
         if (!whorl__future_call_when_done(watched->future, &watched->waiter)) {
             report(watched, false);

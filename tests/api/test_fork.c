@@ -371,9 +371,17 @@ static void check_reports(void)
     EXPECT(whorl_exception_handler_default(&report), -EINVAL);
 }
 
+static int count_step(const struct whorl_graph_step *step, void *arg)
+{
+    (void)step;
+    *(int *)arg += 1;
+    return 0;
+}
+
 static void check_calls_about_runtimes(void)
 {
     struct whorl_stats stats;
+    int steps = 0;
     uint64_t ids[2];
     char text[256];
     const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -384,6 +392,8 @@ static void check_calls_about_runtimes(void)
     EXPECT(whorl_stats_print(WHORL_STATS_TEXT, text, sizeof text) >= 0, true);
     EXPECT(whorl_stats_write(WHORL_STATS_PROMETHEUS, null), 0);
     EXPECT(whorl_dump(null), 0);
+    REFUSED(whorl_graph_walk(NULL, WHORL_GRAPH_ALL, count_step, &steps));
+    REFUSED(whorl_graph_print(NULL, WHORL_GRAPH_ALL, null));
     close(null);
 }
 
