@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# docs/guide/coming-from-asyncio.md has every word of asyncio, and the guides have every function of
+# whorl, and none that is not.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+export LC_ALL=C
+page=docs/guide/coming-from-asyncio.md
+words=tests/docs/asyncio_words.txt
+failures=0
+
+# failed WHAT LINES...: one failure, if there are such lines.
+failed_for() {
+    [ -z "$2" ] && return
+    printf 'FAILED: %s:\n%s\n' "$1" "$2"
+    failures=$((failures + 1))
+}
+
+listed() {
+    grep -v '^#' $words | sort -u
+}
+
+# The names in code quotes in the first column of the page's tables: Task.cancel, gather.
+# shellcheck disable=SC2016 # the quotes are those of the page
+explained() {
+    sed -n 's/^| \([^|]*\) |.*/\1/p' $page | grep -o '`[^`]*`' |
+        grep -oE '[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_]+)?' | sort -u
+}
+
+test_each_word_stands_in_a_table() {
+    failed_for "no table of $page has" "$(comm -23 <(listed) <(explained))"
+}
+
+# Of Python 3.11 only, say; what later versions added stands in the list all the same.
+public_names() {
+    python3 - <<'PYTHON'
+import asyncio
+
+classes = [asyncio.Future, asyncio.Task, asyncio.Handle, asyncio.Runner, asyncio.Timeout, asyncio.TaskGroup]
+names = {name for name in asyncio.__all__ if not name.startswith("_")}
+for owner, prefix in [(cls, cls.__name__) for cls in classes] + [(asyncio.AbstractEventLoop, "loop")]:
+    for name in dir(owner):
+        inherited = owner is asyncio.Task and name in dir(asyncio.Future)
+        if not name.startswith("_") and not inherited:
+            names.add(f"{prefix}.{name}")
+print("\n".join(names))
+PYTHON
+}
+
+test_list_has_what_this_python_has() {
+    command -v python3 >/dev/null || { echo 'no python3: the list is not compared with it'; return; }
+    failed_for "asyncio has, and $words has not" "$(comm -23 <(public_names | sort -u) <(listed))"
+}
+
+exported() {
+    sed -nE 's/^ +(whorl_[a-z0-9_]+);$/\1/p' runtime/whorl.map | sort -u
+}
+
+test_each_function_stands_in_a_guide() {
+    failed_for 'exported, and in no page of docs/guide' \
+        "$(comm -23 <(exported) <(grep -ohE '\bwhorl_[a-z0-9_]+' docs/guide/*.md | sort -u))"
+}
+
+# Calls, and names in code quotes.
+# shellcheck disable=SC2016 # as above
+test_each_function_of_the_guides_exists() {
+    failed_for 'in a page, and declared nowhere in include/' \
+        "$(comm -23 <(grep -ohE '\bwhorl_[a-z0-9_]+\(|`whorl_[a-z0-9_]+`' docs/guide/*.md README.md |
+            grep -oE 'whorl_[a-z0-9_]+' | sort -u) \
+            <(grep -ohE '\bwhorl_[a-z0-9_]+' include/whorl.h include/whorl/*.h | sort -u))"
+}
+
+test_each_word_stands_in_a_table
+test_list_has_what_this_python_has
+test_each_function_stands_in_a_guide
+test_each_function_of_the_guides_exists
+[ $failures -eq 0 ] || { echo "$failures failed"; exit 1; }
+echo "all passed: $(listed | wc -l) words, $(exported | wc -l) functions"
