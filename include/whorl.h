@@ -33,6 +33,7 @@
 #include "whorl/group.h"
 #include "whorl/wait.h"
 #include "whorl/shield.h"
+#include "whorl/race.h"
 #include "whorl/executor.h"
 #include "whorl/callback.h"
 #include "whorl/io.h"

@@ -1,7 +1,7 @@
 /*
- * wait.h - waiting for some of many: wait, and as_completed.
+ * wait.h - waiting for some of many: wait, first of, and as_completed.
  *
- * Both only watch: neither a deadline nor a cancel of the caller touches what is waited for. Where
+ * All only watch: neither a deadline nor a cancel of the caller touches what is waited for. Where
  * that should end with the wait, use whorl_gather or a group.
  */
 #ifndef WHORL_WAIT_H
@@ -45,6 +45,26 @@ enum whorl_return_when {
  */
 WHORL_API int whorl_wait(struct whorl_future *const *futures, size_t count,
                          enum whorl_return_when when, int64_t deadline_ns, bool *ret_done);
+
+/*
+ * whorl_first_of - wait until one of several futures is done, and tell which.
+ *
+ *   futures      count of them, at least one; a task's is whorl_task_future
+ *   deadline_ns  WHORL_NEVER: none
+ *   ret_index    the one that was done first; among those that were done before the call, the one
+ *                that stands first. Read its result by whorl_future_result
+ *
+ * Returns 0; -ETIMEDOUT; -ECANCELED (the caller was cancelled); -EINVAL (count 0, a NULL among the
+ * futures), -EDEADLK (the calling task is among them), -ENOMEM. The futures are never touched.
+ *
+ * From:    a task; a plain thread, which then blocks
+ * Waits:   yes, not if one is done      Cancellation point: if it waits      Allocates: a block
+ * Order:   everything before that completion happens before the return
+ * Model:   asyncio.wait(..., return_when=FIRST_COMPLETED), of which one is taken
+ * Since:   0.1, stable                  Source: runtime/task/wait.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_first_of(struct whorl_future *const *futures, size_t count,
+                                               int64_t deadline_ns, size_t *ret_index);
 
 /* An iteration over futures in the order in which they are done. */
 struct whorl_completed;

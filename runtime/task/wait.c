@@ -21,12 +21,17 @@
  * whorl_wait looks at its future, and keeps it till then: the wait may be over long before. The
  * futures of an iteration are kept until it is freed, for who is served to read them.
  *
- * Owns:       struct whorl_completed, which both forms use.
+ * A watch may also begin empty and get its futures one by one, as a race starts its attempts
+ * (race.c): its places are counted from the beginning.
+ *
+ * Owns:       struct whorl_completed, which all forms use.
  * Threads:    reports from any.
  * Invariant:  event k is completed exactly once, by the report that drew number k.
  * Pairs:      W1  report: order[k], then event k is done (F1) - next: joins event k, reads order[k]
  *             W2  references: the last - 1 (acquire) sees all that was done under the others
  */
+#include "task/wait.h"
+
 #include "task/future.h"
 #include "task/park.h"
 
@@ -40,7 +45,7 @@
 struct watched {
     struct whorl__waiter waiter;
     struct whorl_completed *watch; /* C */
-    struct whorl_future *future;   /* C: with a reference of the caller's side */
+    struct whorl_future *future;   /* C: with a reference; NULL: none was put here yet */
     size_t index;                  /* C: where it stands among the caller's */
 };
 
@@ -50,13 +55,13 @@ struct event {
 };
 
 struct whorl_completed {
-    uint32_t references;  /* A: W2: the caller, and each future that has not reported */
-    uint32_t count;       /* C: futures watched, none of them twice */
-    uint32_t drawn;       /* A: how many have reported */
-    uint32_t next;        /* A: as_completed: how many were served */
-    int64_t deadline_ns;  /* C: as_completed: what ends later is not served */
+    uint32_t references;         /* A: W2: the caller, and each future that has not reported */
+    uint32_t count;              /* C: places for futures, none of which is watched twice */
+    uint32_t drawn;              /* A: how many have reported */
+    uint32_t next;               /* A: as_completed: how many were served */
+    int64_t deadline_ns;         /* C: as_completed: what ends later is not served */
     enum whorl_return_when when; /* C: wait: what completes its one event */
-    bool single;                 /* C: wait */
+    bool single;                 /* C: wait, first_of */
     struct watched *watched;     /* C */
     size_t *order;               /* W1: index of the k-th to report */
     struct event events[];       /* count of them, or one */
@@ -99,28 +104,31 @@ static struct whorl_future *event_of(struct whorl_completed *watch, size_t index
     return &watch->events[index].head.future;
 }
 
-static void place(struct whorl_completed *watch, struct whorl_future *const *futures, size_t count,
-                  size_t event_count)
+/* Of so many places, all empty; NULL: out of memory. */
+static struct whorl_completed *allocate(size_t count, size_t event_count)
 {
-    memset(watch, 0, sizeof *watch);
+    struct whorl_completed *watch = NULL;
+    if (count <= INT_MAX) {
+        watch = whorl__os->alloc(sizeof *watch + count * sizeof watch->watched[0] +
+                                 event_count * sizeof watch->events[0] +
+                                 count * sizeof watch->order[0]);
+    }
+    if (watch == NULL || whorl__fork_watch() != 0) {
+        whorl__os->free(watch);
+        return NULL;
+    }
+    *watch = (struct whorl_completed){.references = 1, .deadline_ns = WHORL_NEVER};
     watch->watched = (struct watched *)(void *)&watch->events[event_count];
     watch->order = (size_t *)(void *)&watch->watched[count];
+    memset(watch->watched, 0, count * sizeof watch->watched[0]);
     for (size_t i = 0; i < event_count; i++) {
         whorl__future_init(event_of(watch, i), WHORL__FUTURE_PLAIN, 1);
         watch->events[i].head.generation = whorl__fork_generation;
     }
-    memset(watch->watched, 0, count * sizeof watch->watched[0]);
-    for (size_t i = 0; i < count; i++) {
-        watch->watched[i].future = futures[i];
-        watch->watched[i].index = i;
-    }
-    watch->count = drop_duplicates(watch->watched, count);
-    watch->references = watch->count + 1;
+    return watch;
 }
 
-/* single: one event; else one for each future. */
-static int make(struct whorl_future *const *futures, size_t count, bool single,
-                struct whorl_completed **ret_watch)
+static int check_futures(struct whorl_future *const *futures, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (futures[i] == NULL) {
@@ -130,18 +138,27 @@ static int make(struct whorl_future *const *futures, size_t count, bool single,
             return -ECHILD;
         }
     }
-    if (count > INT_MAX) {
+    return 0;
+}
+
+/* single: one event; else one for each future. */
+static int make(struct whorl_future *const *futures, size_t count, bool single,
+                struct whorl_completed **ret_watch)
+{
+    const int error = check_futures(futures, count);
+    if (error != 0) {
+        return error;
+    }
+    struct whorl_completed *const watch = allocate(count, single ? 1 : count);
+    if (watch == NULL) {
         return -ENOMEM;
     }
-    const size_t event_count = single ? 1 : count;
-    struct whorl_completed *const watch = whorl__os->alloc(
-        sizeof *watch + count * sizeof watch->watched[0] +
-        event_count * sizeof watch->events[0] + count * sizeof watch->order[0]);
-    if (watch == NULL || whorl__fork_watch() != 0) {
-        whorl__os->free(watch);
-        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        watch->watched[i].future = futures[i];
+        watch->watched[i].index = i;
     }
-    place(watch, futures, count, event_count);
+    watch->count = drop_duplicates(watch->watched, count);
+    watch->references = watch->count + 1;
     watch->single = single;
     *ret_watch = watch;
     return 0;
@@ -172,7 +189,7 @@ static void report(struct watched *watched, bool late)
 {
     struct whorl_completed *const watch = watched->watch;
     struct whorl_future *const future = watched->future;
-    const struct whorl__outcome told = {.error = late ? -ETIMEDOUT : 0};
+    const struct whorl__outcome told = {.error = late ? -ETIMEDOUT : 0, .value = watched};
     const uint32_t number = whorl__add_u32(&watch->drawn, 1);
     if (!watch->single) {
         whorl__plain_write(&watch->order[number]); /* W1 */
@@ -194,25 +211,30 @@ static void future_done(struct whorl__waiter *waiter)
     report(watched, deadline_ns != WHORL_NEVER && whorl__os->now_ns() >= deadline_ns);
 }
 
-/* Who asks for the next of an iteration may be anybody; a wait is its task's. */
-static struct whorl_future *awaiter_of(const struct whorl_completed *watch)
+static void watch_one(struct whorl_completed *watch, struct watched *watched,
+                      struct whorl_future *awaiter)
 {
-    struct whorl_task *const task = watch->single ? whorl__task_current() : NULL;
+    watched->watch = watch;
+    watched->waiter.callback = future_done;
+    watched->waiter.awaiter = awaiter;
+    (void)whorl_future_ref(watched->future); /* until it has reported, or unwatch_all */
+    if (!whorl__future_call_when_done(watched->future, &watched->waiter)) {
+        report(watched, false);
+    }
+}
+
+static struct whorl_future *own_future(void)
+{
+    struct whorl_task *const task = whorl__task_current();
     return task != NULL ? &task->future : NULL;
 }
 
 static void watch_all(struct whorl_completed *watch)
 {
-    struct whorl_future *const awaiter = awaiter_of(watch);
+    /* Who asks for the next of an iteration may be anybody; a wait is its task's. */
+    struct whorl_future *const awaiter = watch->single ? own_future() : NULL;
     for (uint32_t i = 0; i < watch->count; i++) {
-        struct watched *const watched = &watch->watched[i];
-        watched->watch = watch;
-        watched->waiter.callback = future_done;
-        watched->waiter.awaiter = awaiter;
-        (void)whorl_future_ref(watched->future); /* until it has reported, or unwatch_all */
-        if (!whorl__future_call_when_done(watched->future, &watched->waiter)) {
-            report(watched, false);
-        }
+        watch_one(watch, &watch->watched[i], awaiter);
     }
 }
 
@@ -221,6 +243,9 @@ static void unwatch_all(struct whorl_completed *watch)
 {
     for (uint32_t i = 0; i < watch->count; i++) {
         struct watched *const watched = &watch->watched[i];
+        if (watched->future == NULL) {
+            continue;
+        }
         const bool off = whorl__future_call_off(watched->future, &watched->waiter);
         if (off || !watch->single) {
             whorl_future_unref(watched->future);
@@ -275,34 +300,32 @@ static int wait_for_event(struct whorl_completed *watch, int64_t deadline_ns)
     return error == -ETIMEDOUT ? 0 : error;
 }
 
-static int check_wait(struct whorl_future *const *futures, size_t count,
-                      enum whorl_return_when when)
+static bool holds_own(struct whorl_future *const *futures, size_t count)
 {
     const struct whorl_task *const self = whorl__task_current();
-    if (count == 0 || when > WHORL_FIRST_EXCEPTION) {
-        return -EINVAL;
-    }
     for (size_t i = 0; self != NULL && i < count; i++) {
         if (futures[i] == &self->future) {
-            return -EDEADLK;
+            return true;
         }
     }
-    return 0;
+    return false;
 }
 
 int whorl_wait(struct whorl_future *const *futures, size_t count, enum whorl_return_when when,
                int64_t deadline_ns, bool *ret_done)
 {
     struct whorl_completed *watch;
-    int result = check_wait(futures, count, when);
-    if (result == 0) {
-        result = make(futures, count, true, &watch);
+    if (count == 0 || when > WHORL_FIRST_EXCEPTION) {
+        return -EINVAL;
     }
+    if (holds_own(futures, count)) {
+        return -EDEADLK;
+    }
+    int result = make(futures, count, true, &watch);
     if (result != 0) {
         return result;
     }
     watch->when = when;
-    watch->deadline_ns = WHORL_NEVER;
     watch_all(watch);
     result = wait_for_event(watch, deadline_ns);
     if (result == 0) {
@@ -310,6 +333,54 @@ int whorl_wait(struct whorl_future *const *futures, size_t count, enum whorl_ret
     }
     unwatch_all(watch);
     return result;
+}
+
+/* ---- first of ---- */
+
+/* The first that is done; `count` if none is. */
+static size_t find_done(struct whorl_future *const *futures, size_t count)
+{
+    size_t i = 0;
+    while (i < count && !whorl__future_is_done(futures[i])) {
+        i++;
+    }
+    return i;
+}
+
+static int wait_for_first(struct whorl_completed *watch, int64_t deadline_ns, size_t *ret_index)
+{
+    void *first;
+    watch->when = WHORL_FIRST_COMPLETED;
+    watch_all(watch);
+    const int error = whorl_future_join(event_of(watch, 0), deadline_ns, &first);
+    if (error == 0) {
+        *ret_index = ((const struct watched *)first)->index;
+    }
+    unwatch_all(watch);
+    return error;
+}
+
+int whorl_first_of(struct whorl_future *const *futures, size_t count, int64_t deadline_ns,
+                   size_t *ret_index)
+{
+    struct whorl_completed *watch;
+    if (count == 0) {
+        return -EINVAL;
+    }
+    if (holds_own(futures, count)) {
+        return -EDEADLK;
+    }
+    int error = check_futures(futures, count);
+    if (error != 0) {
+        return error;
+    }
+    const size_t done = find_done(futures, count);
+    if (done < count) {
+        *ret_index = done;
+        return 0;
+    }
+    error = make(futures, count, true, &watch);
+    return error != 0 ? error : wait_for_first(watch, deadline_ns, ret_index);
 }
 
 /* ---- as_completed ---- */
@@ -330,15 +401,14 @@ int whorl_as_completed(struct whorl_future *const *futures, size_t count, int64_
     return error;
 }
 
-int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
+int whorl__watch_next(struct whorl_completed *completed, int64_t deadline_ns, size_t *ret_index)
 {
     uint32_t next = whorl__load_relaxed_u32(&completed->next); /* relaxed: the cas checks it */
     do {
         if (next == completed->count) {
             return -ENOENT;
         }
-        const int error =
-            whorl_future_join(event_of(completed, next), completed->deadline_ns, NULL);
+        const int error = whorl_future_join(event_of(completed, next), deadline_ns, NULL);
         if (error != 0) {
             return error;
         }
@@ -348,9 +418,35 @@ int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
     return 0;
 }
 
+int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
+{
+    return whorl__watch_next(completed, completed->deadline_ns, ret_index);
+}
+
 void whorl_completed_free(struct whorl_completed *completed)
 {
     if (completed != NULL && !is_inherited(completed)) {
         unwatch_all(completed);
     }
+}
+
+/* ---- one by one ---- */
+
+struct whorl_completed *whorl__watch_new(size_t count)
+{
+    struct whorl_completed *const watch = allocate(count, count);
+    if (watch != NULL) {
+        watch->count = (uint32_t)count;
+    }
+    return watch;
+}
+
+void whorl__watch_add(struct whorl_completed *watch, size_t index, struct whorl_future *future)
+{
+    struct watched *const watched = &watch->watched[index];
+    WHORL_ASSERT(index < watch->count && watched->future == NULL);
+    watched->future = future;
+    watched->index = index;
+    (void)whorl__add_u32(&watch->references, 1); /* the caller has one, too */
+    watch_one(watch, watched, own_future());
 }

@@ -166,7 +166,9 @@ static void check_calls_of_a_task(void)
     struct whorl_timeout timeout;
     struct whorl_group group;
     struct whorl_stats stats;
+    struct whorl_attempt attempt = {.body = never_run};
     struct whorl_task *task = NULL;
+    size_t winner;
     REFUSED(whorl_spawn(never_run, NULL, NULL, &task));
     EXPECT(task == NULL, true);
     REFUSED(whorl_yield());
@@ -176,6 +178,7 @@ static void check_calls_of_a_task(void)
     REFUSED(whorl_return(NULL));
     REFUSED(whorl_timeout_enter(&timeout, whorl_after(0)));
     REFUSED(whorl_group_begin(&group));
+    REFUSED(whorl_staggered_race(&attempt, 1, 0, &winner));
     REFUSED(whorl_loop_count());
     REFUSED(whorl_loop_current());
     REFUSED(whorl_stats(-1, &stats));
@@ -290,6 +293,7 @@ static void check_futures(const struct estate *estate)
         REFUSED(whorl_future_result(inherited[i], &value));
         REFUSED(whorl_gather_start(&inherited[i], 1, 0, &gather));
         REFUSED(whorl_wait(&inherited[i], 1, WHORL_ALL_COMPLETED, WHORL_NEVER, NULL));
+        REFUSED(whorl_first_of(&inherited[i], 1, WHORL_NEVER, &index));
         REFUSED(whorl_as_completed(&inherited[i], 1, WHORL_NEVER, &completed));
         REFUSED(whorl_shield(inherited[i], &shield));
         REFUSED(whorl_future_add_done_callback(inherited[i], not_called, NULL));
@@ -314,6 +318,7 @@ static void check_futures(const struct estate *estate)
     EXPECT(value == &wrong, true);
     EXPECT(whorl_future_result(estate->done, NULL), 0);
     EXPECT(whorl_wait(&estate->done, 1, WHORL_ALL_COMPLETED, WHORL_NEVER, NULL), 1);
+    EXPECT(whorl_first_of(&estate->done, 1, WHORL_NEVER, &index), 0);
     EXPECT(whorl_as_completed(&estate->done, 1, WHORL_NEVER, &completed), 0);
     EXPECT(whorl_completed_next(completed, &index), 0);
     whorl_completed_free(completed);

@@ -126,6 +126,34 @@ static void gather_waiters(bool as_future)
     whorl_future_unref(future);
 }
 
+/* One child is about to end, and one future stays as it is. */
+static void wait_for_some(void)
+{
+    struct whorl_future *const gate = make_future();
+    struct trial_child child = {.body = await_and_return, .arg = gate};
+    struct whorl_future *futures[2] = {make_future(), NULL};
+    struct whorl_completed *completed = NULL;
+    struct whorl_future *shield = NULL;
+    size_t index = 0;
+    trial_begin(&child);
+    futures[1] = whorl_task_future(child.task);
+    (void)TRY_FOR(TRIAL_FUTURE, 0, whorl_as_completed(futures, 2, WHORL_NEVER, &completed));
+    (void)TRY_FOR(TRIAL_FUTURE, 0, whorl_shield(futures[0], &shield));
+    (void)TRY_FOR(TRIAL_PLAIN, 0, whorl_future_set_result(gate, NULL));
+    (void)TRY_FOR(TRIAL_FUTURE, 0, whorl_first_of(futures, 2, WHORL_NEVER, &index));
+    NET_EXPECT_EQUAL(index, 1);
+    (void)TRY_FOR(TRIAL_FUTURE, 1,
+                  whorl_wait(futures, 2, WHORL_FIRST_COMPLETED, WHORL_NEVER, NULL));
+    (void)TRY_FOR(TRIAL_PLAIN, 0, whorl_completed_next(completed, &index));
+    whorl_completed_free(completed);
+    NET_EXPECT(whorl_future_cancel(shield, NULL));
+    NET_EXPECT(!whorl_future_done(futures[0]));
+    whorl_future_unref(shield);
+    whorl_future_unref(futures[0]);
+    whorl_future_unref(gate);
+    NET_EXPECT_EQUAL(trial_finish(&child), 0);
+}
+
 static void cancel_waiter(void)
 {
     struct whorl_future *const future = make_future();
@@ -144,6 +172,7 @@ int futures_program(void *arg)
     (void)arg;
     gather_waiters(false);
     gather_waiters(true);
+    wait_for_some();
     cancel_waiter();
     return 0;
 }

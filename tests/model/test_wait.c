@@ -1,5 +1,6 @@
 /*
- * test_wait.c - who waits for some of many against those who complete them: runtime/task/wait.c.
+ * test_wait.c - who waits for some of many against those who complete them: runtime/task/wait.c,
+ * and race.c, which stands on it.
  *
  * The futures and the watch are on the heap, so that a late report is found. A watch that is told
  * of nothing blocks all threads, which is a failure.
@@ -203,6 +204,105 @@ static void finish_cancelled(void *state)
     finish(state);
 }
 
+/* ---- first of ---- */
+
+static int task_takes_first(void *arg)
+{
+    struct scene *const scene = arg;
+    scene->result = whorl_first_of(scene->futures, 2, scene->deadline_ns, &scene->index[0]);
+    model_note("first of: %d", scene->result);
+    if (scene->result == 0) {
+        read_data(scene, scene->index[0]);
+    }
+    return 0;
+}
+
+static void setup_first_of(void *state)
+{
+    set_up(state, 1, task_takes_first);
+}
+
+static void setup_first_of_deadline(void *state)
+{
+    set_up(state, 1, task_takes_first);
+    ((struct scene *)state)->deadline_ns = DEADLINE_NS;
+}
+
+static void finish_first_of(void *state)
+{
+    MODEL_CHECK(((struct scene *)state)->result == 0);
+    finish(state);
+}
+
+static void finish_first_of_deadline(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->result == -ETIMEDOUT || (scene->result == 0 && scene->index[0] == 0));
+    MODEL_CHECK((scene->futures[1]->word & WHORL__FUTURE_WAITERS) == 0);
+    whorl_future_unref(scene->futures[1]);
+    finish(state);
+}
+
+/* ---- a race: attempts on any loop, the caller is cancelled ---- */
+
+static int attempt_fails(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int attempt_works(void *arg)
+{
+    struct scene *const scene = arg;
+    whorl__plain_write(&scene->data[1]);
+    scene->data[1] = 1;
+    return whorl_return(scene);
+}
+
+static int task_races(void *arg)
+{
+    struct scene *const scene = arg;
+    struct whorl_attempt attempts[2] = {{.body = attempt_fails},
+                                        {.body = attempt_works, .arg = scene}};
+    scene->result = whorl_staggered_race(attempts, 2, WHORL_NEVER, &scene->index[0]);
+    model_note("race: %d", scene->result);
+    if (attempts[1].started && attempts[1].error == 0) {
+        MODEL_CHECK(attempts[1].value == scene);
+        read_data(scene, 1);
+    }
+    if (scene->result == 0) {
+        MODEL_CHECK(scene->index[0] == 1 && attempts[0].error == -EIO);
+    }
+    return 0;
+}
+
+static void setup_race(void *state)
+{
+    struct scene *const scene = state;
+    rig_init(&scene->rig, 2, RIG_SHARING);
+    scene->result = 1; /* it never began */
+    scene->tasks[0] = rig_spawn(&scene->rig, 0, task_races, scene);
+}
+
+static void body_race(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread < 2) {
+        rig_loop(&scene->rig, thread);
+    } else {
+        scene->accepted = whorl_cancel(scene->tasks[0], "enough");
+    }
+}
+
+static void finish_race(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->result == 0 || scene->accepted);
+    MODEL_CHECK(scene->result == 0 || scene->result == 1 || scene->result == -ECANCELED);
+    whorl_task_unref(scene->tasks[0]);
+    rig_fini(&scene->rig);
+}
+
 /* ---- as_completed ---- */
 
 static int take(struct scene *scene, unsigned which)
@@ -307,6 +407,22 @@ static const struct model models[] = {
      .body = body_cancelled,
      .finish = finish_cancelled,
      .preemptions = 1,
+     .schedules = 3000},
+    {SCENE("first-of", "the first of two futures that are completed at once", 3),
+     .setup = setup_first_of,
+     .body = body_complete,
+     .finish = finish_first_of,
+     .preemptions = 1,
+     .schedules = 3000},
+    {SCENE("first-of-deadline", "the deadline fires while a future is completed", 3),
+     .setup = setup_first_of_deadline,
+     .body = body_deadline,
+     .finish = finish_first_of_deadline,
+     .schedules = 3000},
+    {SCENE("race", "a staggered race whose caller is cancelled, on two loops", 3),
+     .setup = setup_race,
+     .body = body_race,
+     .finish = finish_race,
      .schedules = 3000},
     {SCENE("two-takers", "ASC-8: two tasks ask for the next while two futures are completed", 4),
      .setup = setup_takers,
