@@ -29,7 +29,9 @@ struct whorl_future;
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_future_new(struct whorl_future **ret_future);
 
-/* One reference more, and one given back; NULL may be given back. From any thread. */
+/* One reference more, and one given back; NULL may be given back. From any thread. If it is the
+ * last one of a future that has failed, and nobody has looked at the error, that is reported: to
+ * the exception handler of the runtime whose loop the caller is on; elsewhere to standard error. */
 WHORL_API struct whorl_future *whorl_future_ref(struct whorl_future *future);
 WHORL_API void whorl_future_unref(struct whorl_future *future);
 

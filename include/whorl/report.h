@@ -1,9 +1,10 @@
 /*
  * report.h - what went wrong with nobody there to be told: where it goes.
  *
- * An error that no call can return (a leftover task that fails, a task that does not end) becomes a
- * report. The runtime's exception handler gets it, one report at a time; without one, or if that
- * fails, it is written to the runtime's log.
+ * An error that no call can return (a leftover task that fails, a task that does not end), or that
+ * nobody has looked at when the last reference to its task or future goes, becomes a report. The
+ * runtime's exception handler gets it, one report at a time; without one, or if that fails, it is
+ * written to the runtime's log.
  */
 #ifndef WHORL_REPORT_H
 #define WHORL_REPORT_H

@@ -34,7 +34,7 @@ struct whorl_attr {
     int pin;                     /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
     void (*arg_free)(void *arg); /* called exactly once when the task has ended, begun or not */
     struct whorl_context *context; /* NULL: a copy of the creator's; else this very one, shared */
-    uint64_t flags;              /* WHORL_EAGER */
+    uint64_t flags;              /* WHORL_EAGER, WHORL_QUIET */
     uint64_t reserved[2];        /* 0 */
 };
 
@@ -43,6 +43,12 @@ struct whorl_attr {
  * Each has a stack of its own, so a chain of them takes memory and no depth. A task that does not
  * begin where it is spawned (from a foreign thread, pinned to another loop) is queued. */
 #define WHORL_EAGER 1
+
+/* whorl_attr.flags: how the task ends is nobody's business. Without it a task that fails, and whose
+ * error nobody has looked at when its last reference goes, is reported, see whorl/report.h. To look
+ * is to be told of it by an await, a join, a result, by who gathers or shields it or has it in a
+ * group, or to cancel it when it has ended already. */
+#define WHORL_QUIET 2
 
 /* The value of whorl_attr.pin that keeps a task on loop k. */
 #define WHORL_PIN(k) ((k) + 1)
@@ -227,6 +233,10 @@ WHORL_API void whorl_task_set_name(struct whorl_task *task, const char *name);
 /* One reference more, and one given back. A task that runs needs none: it runs on without. */
 WHORL_API struct whorl_task *whorl_task_ref(struct whorl_task *task);
 WHORL_API void whorl_task_unref(struct whorl_task *task);
+
+/* The reference is given back, and how the task ends is nobody's business any more: a failure is
+ * not reported (WHORL_QUIET). NULL is fine. Any thread. Model: none; asyncio would report it */
+WHORL_API void whorl_task_detach(struct whorl_task *task);
 
 /* The task as the future it is; no reference taken. */
 WHORL_API struct whorl_future *whorl_task_future(struct whorl_task *task);

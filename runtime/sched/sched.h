@@ -11,6 +11,7 @@
  *   rescue.c   a loop is stuck in one task: others serve its sockets, the culprit is named
  *   worker.c   a loop's thread: the turn
  *   report.c   what no call can tell its caller: the exception handler
+ *   unseen.c   a failure that nobody has looked at
  *   atend.c    what else there is to be done at the end
  */
 #ifndef WHORL_SCHED_SCHED_H

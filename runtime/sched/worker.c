@@ -26,7 +26,7 @@
  *             The budget is what took about TURN_NS lately: so a socket waits about that long for
  *             its loop to look, however long tasks run. In strict order it waits for the batch.
  */
-#include "sched/sched.h"
+#include "sched/unseen.h"
 
 #include "sys/os.h"
 
@@ -559,6 +559,25 @@ static void clear(struct whorl__loop *here, struct whorl_task *task)
     }
 }
 
+/* True: it was the last. acquire: all that the others did before they let go is seen. */
+static bool let_go(struct whorl_task *task)
+{
+    return whorl__load_acquire_u32(&task->future.references) == 1 ||
+           whorl__add_u32(&task->future.references, (uint32_t)-1) == 1;
+}
+
+/* A failure that nobody knows of is told first, and whoever was told may keep the task. */
+static bool is_last(struct whorl_task *task)
+{
+    while (let_go(task)) {
+        if (WHORL_LIKELY(!whorl__future_is_unseen(&task->future))) {
+            return true;
+        }
+        whorl__unseen_tell_task(task);
+    }
+    return false;
+}
+
 static WHORL_COLD void free_slot_remote(struct whorl_task *task)
 {
     struct whorl__runtime *const runtime = task->runtime;
@@ -566,13 +585,6 @@ static WHORL_COLD void free_slot_remote(struct whorl_task *task)
     if (whorl__slots_give_remote(&runtime->slots, task)) {
         whorl__os->free(runtime);
     }
-}
-
-/* True: it was the last. acquire: all that the others did before they let go is seen. */
-static bool let_go(struct whorl_task *task)
-{
-    return whorl__load_acquire_u32(&task->future.references) == 1 ||
-           whorl__add_u32(&task->future.references, (uint32_t)-1) == 1;
 }
 
 static void free_slot(struct whorl__loop *here, struct whorl_task *task)
@@ -586,14 +598,14 @@ static void free_slot(struct whorl__loop *here, struct whorl_task *task)
 
 void whorl__sched_drop_on(struct whorl__loop *here, struct whorl_task *task)
 {
-    if (let_go(task)) {
+    if (is_last(task)) {
         free_slot(here, task);
     }
 }
 
 void whorl__sched_drop(struct whorl_task *task)
 {
-    if (!let_go(task)) {
+    if (!is_last(task)) {
         return;
     }
     struct whorl__loop *const here = whorl__loop_current();

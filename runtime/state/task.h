@@ -67,6 +67,7 @@ enum whorl__future_kind {
 #define WHORL__FUTURE_WAITERS   UINT32_C(2)
 #define WHORL__FUTURE_DONE      UINT32_C(4)
 #define WHORL__FUTURE_CANCELLED UINT32_C(8)
+#define WHORL__FUTURE_LOOKED    UINT32_C(16)
 
 struct whorl_future {
     uint32_t word;              /* A: LOCKED is the lock called future below */
@@ -186,6 +187,15 @@ WHORL_STATIC(offsetof(struct whorl_task, item.fiber) == offsetof(struct whorl_ta
                  offsetof(struct whorl_task, item.body) == offsetof(struct whorl_task, body),
              "an item's fields are the task's");
 WHORL_STATIC(sizeof(struct whorl_task) == 4 * WHORL_CACHE_LINE, "four lines, three of them busy");
+
+/* By the one who has the last reference: it has failed, and nobody knows. */
+static inline bool whorl__future_is_unseen(const struct whorl_future *future)
+{
+    const uint32_t known = WHORL__FUTURE_CANCELLED | WHORL__FUTURE_LOOKED;
+    /* relaxed: who has set it has given a reference back since */
+    return WHORL_UNLIKELY(future->error != 0) &&
+           (whorl__load_relaxed_u32(&future->word) & known) == 0;
+}
 
 /* R. Dumps read these three at any time. */
 static inline void whorl__task_set_loop(struct whorl_task *task, struct whorl__loop *loop)

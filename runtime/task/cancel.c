@@ -219,6 +219,8 @@ static bool pass_on(struct whorl_task *task, const struct request *request, bool
 {
     if (accepted) {
         mark_delivered(task, request);
+    } else {
+        whorl__future_look(request->awaited);
     }
     return accepted || leave_pending(task, request);
 }
@@ -462,7 +464,7 @@ void whorl__cancel_again(struct whorl_task *task)
 
 bool whorl_cancel(struct whorl_task *task, const char *message)
 {
-    return !whorl__task_is_inherited(task) && whorl__cancel_request(task, message);
+    return whorl_future_cancel(&task->future, message);
 }
 
 int whorl_task_cancelling(struct whorl_task *task)

@@ -1,10 +1,14 @@
 /*
  * future.c - completing once, waiting, waking those who wait.
  *
- * The word: LOCKED (the lock), WAITERS (the list is not empty), DONE and CANCELLED (how it ended).
+ * The word: LOCKED (the lock), WAITERS (the list is not empty), DONE and CANCELLED (how it ended),
+ * LOOKED (a failure of it is known, or nobody cares: it is not to be reported).
  *
  *   0 --wait--> WAITERS --complete--> DONE
  *   +---------------complete--------> DONE [| CANCELLED]
+ *
+ * LOOKED may be set at any time, under the lock, and stays. It may not be missed: it is set by
+ * those who have a reference, and read by whoever gives the last one back.
  *
  * Who completes holds the lock, writes the result, takes every waiter off the list, claims the
  * waiting tasks (PARKED to LIVE), and stores DONE, which is the unlock. Only then are the claimed
@@ -31,6 +35,7 @@
 #include "task/cancel.h"
 #include "task/park.h"
 
+#include "sched/unseen.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -39,6 +44,7 @@
 #define WAITERS   WHORL__FUTURE_WAITERS
 #define DONE      WHORL__FUTURE_DONE
 #define CANCELLED WHORL__FUTURE_CANCELLED
+#define LOOKED    WHORL__FUTURE_LOOKED
 
 /* ---- the lock in the word ---- */
 
@@ -284,7 +290,6 @@ static void write_outcome(struct whorl_future *future, const struct whorl__outco
 
 bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome)
 {
-    const uint32_t ended = DONE | (outcome->cancelled ? CANCELLED : 0);
     struct told told = {.tasks = 0};
     const uint32_t word = lock(future);
     if (word & DONE) {
@@ -295,9 +300,29 @@ bool whorl__future_complete(struct whorl_future *future, const struct whorl__out
     if (word & WAITERS) {
         claim_locked(future, &told);
     }
-    unlock(future, ended); /* pairs F1 */
+    /* pairs F1 */
+    unlock(future, (word & LOOKED) | DONE | (outcome->cancelled ? CANCELLED : 0));
     tell(&told);
     return true;
+}
+
+/* ---- looking ---- */
+
+void whorl__future_set_looked(struct whorl_future *future)
+{
+    unlock(future, lock(future) | LOOKED);
+}
+
+void whorl__future_look(struct whorl_future *future)
+{
+    const uint32_t word = whorl__load_acquire_u32(&future->word); /* acquire, pairs F1 */
+    if (!(word & DONE) || (word & (CANCELLED | LOOKED)) != 0) {
+        return;
+    }
+    whorl__plain_read(&future->error); /* F1 */
+    if (future->error != 0 && !whorl__future_is_inherited(future)) {
+        whorl__future_set_looked(future);
+    }
 }
 
 /* ---- waiting ---- */
@@ -305,7 +330,9 @@ bool whorl__future_complete(struct whorl_future *future, const struct whorl__out
 static int take_result(struct whorl_future *future, void **ret_value)
 {
     whorl__plain_read(&future->error); /* F1 */
-    if (future->error == 0 && ret_value != NULL) {
+    if (WHORL_UNLIKELY(future->error != 0)) {
+        whorl__future_look(future);
+    } else if (ret_value != NULL) {
         *ret_value = future->value;
     }
     return future->error;
@@ -470,6 +497,16 @@ static WHORL_COLD void free_done_callbacks(struct whorl_future *future)
     }
 }
 
+/* A failure that nobody knows of is told, and whoever was told may keep the future. */
+static bool was_unseen(struct whorl_future *future)
+{
+    const bool unseen = whorl__future_is_unseen(future);
+    if (WHORL_UNLIKELY(unseen)) {
+        whorl__unseen_tell_future(future);
+    }
+    return unseen;
+}
+
 void whorl_future_unref(struct whorl_future *future)
 {
     if (future == NULL || whorl__future_is_inherited(future)) {
@@ -479,9 +516,11 @@ void whorl_future_unref(struct whorl_future *future)
         whorl__sched_drop(whorl__task_of_future(future));
         return;
     }
-    if (whorl__add_u32(&future->references, (uint32_t)-1) != 1) {
-        return;
-    }
+    do {
+        if (whorl__add_u32(&future->references, (uint32_t)-1) != 1) {
+            return;
+        }
+    } while (was_unseen(future));
     whorl__plain_write(&future->error); /* what others did before they let go is over */
     if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&future->word) & WAITERS)) { /* relaxed: alone */
         free_done_callbacks(future);
@@ -533,9 +572,13 @@ bool whorl_future_cancel(struct whorl_future *future, const char *message)
     if (whorl__future_is_inherited(future)) {
         return false;
     }
-    return future->kind == WHORL__FUTURE_TASK
-               ? whorl__cancel_request(whorl__task_of_future(future), message)
-               : whorl__future_cancel_plain(future, message);
+    const bool accepted = future->kind == WHORL__FUTURE_TASK
+                              ? whorl__cancel_request(whorl__task_of_future(future), message)
+                              : whorl__future_cancel_plain(future, message);
+    if (!accepted) {
+        whorl__future_look(future);
+    }
+    return accepted;
 }
 
 int whorl_future_await(struct whorl_future *future, void **ret_value)

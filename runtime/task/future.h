@@ -41,6 +41,11 @@ static inline bool whorl__task_is_inherited(const struct whorl_task *task)
 void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,
                         uint32_t references);
 
+/* Somebody has a failure of the future in hand, if it has one: it is not to be reported. By one who
+ * has a reference. set: also of one that is not done, whatever will come of it. */
+void whorl__future_look(struct whorl_future *future);
+void whorl__future_set_looked(struct whorl_future *future);
+
 /* Completes any kind of future; wakes or calls everybody who waits. False: it was done. */
 bool whorl__future_complete(struct whorl_future *future, const struct whorl__outcome *outcome);
 

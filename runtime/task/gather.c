@@ -91,11 +91,14 @@ static void end(struct gather *gather)
 static void report(struct child *child)
 {
     struct gather *const gather = child->gather;
-    const struct whorl_future *const future = child->future;
+    struct whorl_future *const future = child->future;
     struct whorl_result *const result = &gather->results[child - gather->children];
     whorl__plain_write(result); /* G1 */
     *result = (struct whorl_result){.error = future->error,
                                     .value = future->error == 0 ? future->value : NULL};
+    if (future->error != 0) {
+        whorl__future_look(future);
+    }
     if (future->error != 0 && !wants_list(gather) &&
         whorl__cas_u32(&gather->cancels, 0, FAILED)) { /* pairs G2; else end() tells */
         (void)whorl__future_complete(

@@ -49,6 +49,7 @@ static void follow(struct whorl__waiter *waiter)
             .message = inner->message,
         };
         (void)whorl__future_complete(&shield->head.future, &outcome);
+        whorl__future_look(inner);
         whorl_future_unref(inner);
     }
     whorl_future_unref(&shield->head.future);

@@ -24,7 +24,7 @@
 #include <string.h>
 #include <unwind.h>
 
-#define ATTR_FLAGS WHORL_EAGER
+#define ATTR_FLAGS (WHORL_EAGER | WHORL_QUIET)
 
 /* Process-wide, so that Task-N is unique over all runtimes. */
 static uint64_t next_serial = 1;
@@ -119,6 +119,9 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     static const struct whorl_attr plain;
     const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
     whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
+    if (WHORL_UNLIKELY((wanted->flags & WHORL_QUIET) != 0)) {
+        whorl__future_set_looked(&task->future);
+    }
     whorl__plain_write(&task->runtime); /* it stands for all that is set here */
     task->runtime = runtime;
     whorl__task_set_loop(task, here != NULL ? here : place(runtime));
@@ -280,6 +283,7 @@ static WHORL_COLD void tell_of_leftover(struct whorl_task *task, int error)
                                                         "the runtime has failed",
                                              .error = error,
                                              .task = task});
+        whorl__future_set_looked(&task->future);
     }
 }
 
@@ -453,6 +457,14 @@ struct whorl_task *whorl_task_ref(struct whorl_task *task)
 void whorl_task_unref(struct whorl_task *task)
 {
     if (task != NULL && !whorl__task_is_inherited(task)) {
+        whorl__sched_drop(task);
+    }
+}
+
+void whorl_task_detach(struct whorl_task *task)
+{
+    if (task != NULL && !whorl__task_is_inherited(task)) {
+        whorl__future_set_looked(&task->future);
         whorl__sched_drop(task);
     }
 }

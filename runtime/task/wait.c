@@ -174,14 +174,16 @@ static void drop(struct whorl_completed *watch)
 /* ---- reports ---- */
 
 /* Whether the n-th report, of this future, ends the wait. */
-static bool ends_wait(const struct whorl_completed *watch, const struct whorl_future *future,
-                      uint32_t n)
+static bool ends_wait(const struct whorl_completed *watch, struct whorl_future *future, uint32_t n)
 {
     if (n == watch->count || watch->when == WHORL_FIRST_COMPLETED) {
         return true;
     }
-    return watch->when == WHORL_FIRST_EXCEPTION && future->error != 0 &&
-           !whorl_future_cancelled((struct whorl_future *)(uintptr_t)future);
+    if (watch->when != WHORL_FIRST_EXCEPTION || future->error == 0) {
+        return false;
+    }
+    whorl__future_look(future);
+    return !whorl_future_cancelled(future);
 }
 
 /* late: after the deadline, at which the iteration is over. */

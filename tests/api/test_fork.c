@@ -240,6 +240,7 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
     whorl_task_set_name(sleeper, "renamed");
     EXPECT(strcmp(whorl_task_name(sleeper), "sleeper"), 0);
     EXPECT(whorl_task_ref(sleeper) == sleeper, true);
+    whorl_task_detach(sleeper);
     EXPECT(whorl_task_future(sleeper) != NULL, true);
     whorl_task_unref(sleeper);
     whorl_task_unref(sleeper);

@@ -543,6 +543,38 @@ static void finish_gather_fails_cancelled(void *state)
     drop_children(scene);
 }
 
+/* ---- LOOKED: who looks at a failure leaves a mark, whoever else has the lock meanwhile ---- */
+
+static void setup_looked(void *state)
+{
+    struct scene *const scene = state;
+    new_future(&scene->future, 4);
+}
+
+static void body_looked(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        MODEL_CHECK(whorl_future_set_error(scene->future, -EIO) == 0);
+    } else if (thread == 1) {
+        MODEL_CHECK(whorl_future_join(scene->future, WHORL_NEVER, NULL) == -EIO);
+    } else {
+        scene->next[0] = whorl_future_result(scene->future, NULL);
+        scene->next[1] = whorl_future_join(scene->future, DUE_NS, NULL);
+        MODEL_CHECK(scene->next[0] == -EIO || scene->next[0] == -EAGAIN);
+    }
+    whorl_future_unref(scene->future);
+}
+
+static void finish_looked(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK((scene->future->word & WHORL__FUTURE_LOOKED) != 0);
+    MODEL_CHECK((scene->future->word & WHORL__FUTURE_DONE) != 0);
+    MODEL_CHECK(scene->future->error == -EIO);
+    whorl_future_unref(scene->future);
+}
+
 /* ---- */
 
 #define SCENE(model_name, what, thread_count)                                                      \
@@ -578,6 +610,12 @@ static const struct model models[] = {
      .setup = setup_join_cancelled,
      .body = body_waiter_cancelled,
      .finish = finish_join_cancelled,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("looked", "LOOKED: an error is joined by one, looked at by another: a mark is left", 3),
+     .setup = setup_looked,
+     .body = body_looked,
+     .finish = finish_looked,
      .preemptions = 2,
      .schedules = 3000},
     {SCENE("await-cancelled", "CANC-4: the same with a cancel that is passed on", 3),

@@ -25,6 +25,7 @@
 #include "whorl.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define STEPS_MAX 40000
 
@@ -38,11 +39,26 @@ struct house {
     bool over;                     /* there will be none */
     int result;                    /* whorl_run's */
     int child;                     /* how the child's sleep ended */
+    unsigned told;                 /* what the exception handler was told, plain: it is over */
     unsigned spawned;              /* by foreign threads, with success */
     unsigned ended;                /* of those: their arguments were freed */
 };
 
+/* The program's own, which whorl_run gives back to it when it returns. */
+static int take_report(void *arg, const struct whorl_report *report)
+{
+    struct house **const house = arg;
+    (void)report;
+    whorl__plain_write(&(*house)->told);
+    (*house)->told++;
+    return 0;
+}
+
+static struct house *told_house;
+
 static const struct whorl_options options = {
+    .exception_handler = take_report,
+    .exception_handler_arg = &told_house,
     .loops = 2,
     .mode = WHORL_MODE_STEALING,
     .stack_bytes = WHORL_STACK_LEAST,
@@ -54,6 +70,7 @@ static const struct whorl_options options = {
 static void set_up(void *state)
 {
     struct house *const house = state;
+    told_house = house;
     kernel_begin(&house->kernel);
     machine_begin();
     whorl__roster_forked(); /* an execution that failed has left its runtime on the list */
@@ -82,6 +99,7 @@ static bool pass_gate(struct house *house)
 static void run(struct house *house, whorl_body *body)
 {
     house->result = whorl_run(body, house, &options);
+    whorl__plain_write(&house->told);
     house->over = true;
     kernel_no_more_threads();
 }
@@ -261,6 +279,54 @@ static void list_body(void *state, unsigned thread)
     play(state, thread, open_door_and_leave_child, list_tasks);
 }
 
+/* ---- the last reference to a failed task, before, at or after the end ---- */
+
+static FILE *standard_error;
+
+/* What comes too late for the handler goes there. */
+static void set_up_silent(void *state)
+{
+    static FILE *nowhere;
+    nowhere = nowhere != NULL ? nowhere : fopen("/dev/null", "w");
+    standard_error = stderr;
+    stderr = nowhere;
+    set_up(state);
+}
+
+static int fail(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+/* Nobody looks at its error: neither the main task, nor who is outside. */
+static int hand_out_failing_child(void *arg)
+{
+    struct house *const house = arg;
+    const int error = whorl_spawn(fail, NULL, NULL, &house->door);
+    open_gate(house);
+    return error;
+}
+
+static void drop_unseen(struct house *house)
+{
+    whorl_task_unref(house->door);
+}
+
+static void unseen_body(void *state, unsigned thread)
+{
+    play(state, thread, hand_out_failing_child, drop_unseen);
+}
+
+static void unseen_was_told(void *state)
+{
+    struct house *const house = state;
+    stderr = standard_error;
+    MODEL_CHECK(house->result == 0);
+    MODEL_CHECK(house->told <= 1);
+    kernel_end(&house->kernel);
+}
+
 /* ---- somebody looks in from outside ---- */
 
 /* As a dump does, while the runtime begins, runs or ends. Once: a second walk would order the first
@@ -372,6 +438,9 @@ int main(int argc, char **argv)
         {.name = "shutdown/list-outlives", .threads = 4, .schedules = 4000,
          .about = "all tasks are listed while the runtime ends: what is on the list is kept",
          HOUSE(set_up, list_body, child_was_told)},
+        {.name = "shutdown/unseen-outlives", .threads = 4, .schedules = 4000,
+         .about = "a failed task is let go of as the runtime ends: told inside it (E2, B1)",
+         HOUSE(set_up_silent, unseen_body, unseen_was_told)},
         {.name = "shutdown/visitor", .threads = 4, .schedules = 4000,
          .about = "a dump walks the list of runtimes while one begins and ends (V1, V2, V3)",
          HOUSE(set_up, visitor_body, child_was_told)},
