@@ -36,6 +36,8 @@
 #include "whorl/race.h"
 #include "whorl/executor.h"
 #include "whorl/callback.h"
+#include "whorl/iterator.h"
+#include "whorl/generator.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
 #include "whorl/debug.h"

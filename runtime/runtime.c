@@ -18,6 +18,7 @@
 #include "inside.h"
 #include "sched/roster.h"
 #include "task/context.h"
+#include "task/generator.h"
 #include "task/park.h"
 #include "task/task.h"
 
@@ -85,6 +86,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     whorl__reporter_init(&runtime->reporter, options->exception_handler,
                          options->exception_handler_arg);
     whorl__at_ends_init(&runtime->at_ends);
+    whorl__generators_init(runtime);
     runtime->abandon = whorl__task_abandon;
     runtime->clear = whorl__task_clear;
     runtime->scopes_made = 1; /* 0 is no scope's serial */
@@ -179,7 +181,8 @@ static struct whorl__fiber *running_fiber(void)
 static const char *fiber_name(const struct whorl__fiber *fiber)
 {
     static char name[WHORL_TASK_NAME_MAX + 1]; /* the process is about to end */
-    whorl__task_copy_name(fiber->user, name, sizeof name);
+    (void)fiber; /* a task's own, or of the generator that it is in */
+    whorl__task_copy_name(whorl__task_current(), name, sizeof name);
     return name;
 }
 

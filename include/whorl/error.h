@@ -41,6 +41,9 @@ WHORL_BEGIN
     X(ENOENT, "there is no such thing")                                                            \
     X(ENOSYS, "this kernel or build cannot do it")                                                 \
     X(EOPNOTSUPP, "this kind of object cannot do it")                                              \
+    X(ENODATA, "there are no more items")                                                          \
+    X(EPROTO, "a generator yields where it should end, or ends where it should yield")             \
+    X(EXDEV, "it belongs to another runtime")                                                      \
     X(EIO, "the device failed")
 
 /*

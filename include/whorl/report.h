@@ -17,6 +17,7 @@ WHORL_BEGIN
 
 struct whorl_task;
 struct whorl_future;
+struct whorl_generator;
 
 /*
  * What there is to tell; what does not apply is NULL or 0. All of it is valid during the call only,
@@ -33,7 +34,9 @@ struct whorl_report {
     const char *task_name;
     const char *waits_for;       /* of a task that does not end */
     const char *origin;          /* where task or future was made, in debug mode */
-    uint64_t reserved[8];        /* 0 */
+    struct whorl_generator *generator; /* that could not be closed as it should be */
+    const char *generator_name;
+    uint64_t reserved[6];        /* 0 */
 };
 
 /*

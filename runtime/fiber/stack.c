@@ -387,6 +387,12 @@ void whorl__stacks_give(struct whorl__stacks *stacks, struct whorl__fiber *chain
     shelve_cold(stacks, shelf, rest);
 }
 
+void whorl__stacks_drop(struct whorl__stacks *stacks, struct whorl__fiber *fiber)
+{
+    fiber->next = NULL;
+    shelve_cold(stacks, &stacks->shelves[fiber->size_class], fiber);
+}
+
 void whorl__stacks_trim(struct whorl__stacks *stacks)
 {
     for (unsigned i = 0; i < WHORL_STACK_CLASS_COUNT; i++) {

@@ -114,6 +114,9 @@ WHORL_MUST_USE int whorl__stacks_take(struct whorl__stacks *stacks, unsigned siz
  * its memory. */
 void whorl__stacks_give(struct whorl__stacks *stacks, struct whorl__fiber *chain);
 
+/* Gives back one that is suspended wherever it may be, and never to be resumed. */
+void whorl__stacks_drop(struct whorl__stacks *stacks, struct whorl__fiber *fiber);
+
 /* Takes context and memory from all that is shelved; for a runtime that has gone idle. */
 void whorl__stacks_trim(struct whorl__stacks *stacks);
 

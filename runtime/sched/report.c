@@ -115,6 +115,8 @@ static void tell(struct whorl__runtime *runtime, const struct whorl_report *repo
     put(runtime, line);
     put_error(runtime, report->error);
     put_address(runtime, "future", report->future);
+    put_address(runtime, "generator", report->generator);
+    put_text(runtime, "generator_name", report->generator_name);
     put_place(runtime, report);
     put_address(runtime, "task", report->task);
     put_text(runtime, "task_name", report->task_name);

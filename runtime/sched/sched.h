@@ -54,6 +54,15 @@ struct whorl__executors {
     struct whorl__at_end at_end;   /* registered with the first of them */
 };
 
+/* task/reaper.c */
+struct whorl__generators {
+    struct whorl__spinlock lock;
+    struct whorl__list begun;    /* M(generators): not over, and nobody has taken them to close */
+    struct whorl__list lost;     /* M(generators): the same, and nobody refers to them */
+    bool closed;                 /* M(generators): no more begin */
+    struct whorl__at_end at_end; /* C */
+};
+
 struct whorl__runtime {
     whorl__cxx_here *cxx_here;  /* C: of the C++ runtime; NULL without */
     uint32_t generation;        /* C: of the process it was started in; sys/fork.h */
@@ -73,6 +82,7 @@ struct whorl__runtime {
     void *log_arg;              /* C */
     struct whorl__reporter reporter;
     struct whorl__at_ends at_ends;
+    struct whorl__generators generators;
     uint32_t unpinned_told;     /* A: a loop that could not be pinned has been named */
     struct whorl__stacks *stacks;
     struct whorl__records records;

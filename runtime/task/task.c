@@ -14,6 +14,7 @@
 #include "task/context.h"
 #include "task/executor.h"
 #include "task/future.h"
+#include "task/generator.h"
 #include "task/park.h"
 
 #include "sys/os.h"
@@ -171,16 +172,9 @@ static bool is_eager(const struct whorl__loop *here, const struct whorl_attr *at
            (attr->pin == 0 || attr->pin - 1 == (int)here->index);
 }
 
-static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
-                    void *arg, const struct whorl_attr *attr, struct whorl_task **ret_task)
+static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
+                void *arg, const struct whorl_attr *attr, struct whorl_task **ret_task)
 {
-    if (body == NULL || check_attr(runtime, attr) != 0) {
-        return -EINVAL;
-    }
-    /* acquire, pairs the store in end.c */
-    if (WHORL_UNLIKELY(whorl__load_acquire_u32(&runtime->ending))) {
-        return -ECANCELED;
-    }
     struct whorl_task *const task = here != NULL ? whorl__slots_take(&runtime->slots, &here->slots)
                                                  : whorl__slots_take_remote(&runtime->slots);
     if (task == NULL) {
@@ -202,6 +196,25 @@ static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, wh
         whorl__sched_submit_new(here, task);
     }
     return 0;
+}
+
+static int spawn_in(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
+                    void *arg, const struct whorl_attr *attr, struct whorl_task **ret_task)
+{
+    if (body == NULL || check_attr(runtime, attr) != 0) {
+        return -EINVAL;
+    }
+    /* acquire, pairs the store in end.c */
+    if (WHORL_UNLIKELY(whorl__load_acquire_u32(&runtime->ending))) {
+        return -ECANCELED;
+    }
+    return make(runtime, here, body, arg, attr, ret_task);
+}
+
+int whorl__task_spawn_late(struct whorl__runtime *runtime, whorl_body *body, void *arg,
+                           const struct whorl_attr *attr, struct whorl_task **ret_task)
+{
+    return make(runtime, NULL, body, arg, attr, ret_task);
 }
 
 int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
@@ -317,7 +330,7 @@ void whorl__task_abandon(struct whorl_task *task, int error)
 }
 
 /*
- * An unwinder asks this function on its way out of call_body, and nobody above: there is no handler
+ * An unwinder asks this function on its way out of a body, and nobody above: there is no handler
  * for what leaves a body. A C++ runtime then calls std::terminate, with the stack still there.
  */
 static _Unwind_Reason_Code leave_body(int version, _Unwind_Action actions,
@@ -346,10 +359,10 @@ static _Unwind_Reason_Code leave_body(int version, _Unwind_Action actions,
 
 /* A frame of its own, with the function above as what C++ calls its personality (0x1b: written as a
  * distance of 4 bytes). */
-static WHORL_NOINLINE int call_body(const struct whorl_task *task)
+WHORL_NOINLINE int whorl__task_call_body(whorl_body *body, void *arg)
 {
     __asm__ volatile(".cfi_personality 0x1b, %c0" : : LINKED_ADDRESS(leave_body));
-    const int error = task->body(task->arg);
+    const int error = body(arg);
     __asm__ volatile("" : : : "memory"); /* not by a jump, which would leave no frame */
     return error;
 }
@@ -358,7 +371,8 @@ static void run_body(struct whorl_task *task)
 {
     whorl__plain_read(&task->runtime);
     const bool cancelled_before_start = whorl__cancel_take(task);
-    const int error = cancelled_before_start ? -ECANCELED : call_body(task);
+    const int error = cancelled_before_start ? -ECANCELED
+                                             : whorl__task_call_body(task->body, task->arg);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
     WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout or a group still open");
@@ -368,6 +382,10 @@ static void run_body(struct whorl_task *task)
 void whorl__task_entry(struct whorl__fiber *self)
 {
     for (;;) {
+        if (WHORL_UNLIKELY(whorl__generator_owns(self->user))) {
+            whorl__generator_run(self);
+            continue;
+        }
         struct whorl_task *const task = self->user;
         run_body(task);
         struct whorl__loop *const loop = task->loop; /* where it ends, not where it began */

@@ -9,6 +9,15 @@
 /* What fibers run: one task after the other. */
 void whorl__task_entry(struct whorl__fiber *self);
 
+/* Calls it so that an exception which leaves it ends the process with a word. */
+int whorl__task_call_body(whorl_body *body, void *arg);
+
+/* As whorl_spawn, at the end of the runtime, when its tasks are over: by the thread that ends it,
+ * with arguments that are right. */
+WHORL_MUST_USE int whorl__task_spawn_late(struct whorl__runtime *runtime, whorl_body *body,
+                                          void *arg, const struct whorl_attr *attr,
+                                          struct whorl_task **ret_task);
+
 /* Ends a task that never got a stack. */
 void whorl__task_abandon(struct whorl_task *task, int error);
 

@@ -104,6 +104,7 @@ struct estate {
     struct whorl_context *context;
     struct whorl_executor *executor; /* has one thread, idle; its lock is held */
     struct whorl_handle *timer;  /* an hour away */
+    struct whorl_generator *generator; /* waits in its yield */
     struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
     struct whorl_group *group;   /* as open */
     int listener;
@@ -122,6 +123,7 @@ static void take_locks(const struct estate *estate)
     whorl__spin_lock(&runtime->idle.lock);
     whorl__spin_lock(&runtime->records.lock);
     whorl__spin_lock((struct whorl__spinlock *)(void *)estate->executor); /* its first field */
+    whorl__spin_lock(&runtime->generators.lock);
     (void)whorl__or_u32(&estate->sleeper->future.word, WHORL__FUTURE_LOCKED);
     (void)whorl__or_u32(&estate->pending->word, WHORL__FUTURE_LOCKED);
     (void)whorl__or_u32(&estate->done->word, WHORL__FUTURE_LOCKED);
@@ -144,6 +146,7 @@ static void give_locks(const struct estate *estate)
     unlock_future(estate->pending);
     unlock_future(&estate->sleeper->future);
     whorl__spin_unlock((struct whorl__spinlock *)(void *)estate->executor);
+    whorl__spin_unlock(&runtime->generators.lock);
     whorl__spin_unlock(&runtime->records.lock);
     whorl__spin_unlock(&runtime->idle.lock);
     whorl__spin_unlock(&runtime->shared.lock);
@@ -487,6 +490,34 @@ static void check_own_executor(void)
 }
 
 /* What needs no runtime works. */
+static int never_asked(struct whorl_iterator *self, void **ret_item)
+{
+    (void)self, (void)ret_item;
+    return -EXDEV;
+}
+
+static void check_generators(const struct estate *estate)
+{
+    struct whorl_iterator iterator = {.next = never_asked};
+    struct whorl_generator *generators[] = {estate->generator, NULL};
+    EXPECT(whorl_generator_new(never_run, NULL, NULL, &generators[1]), 0);
+    for (size_t i = 0; i < 2; i++) {
+        REFUSED(whorl_generator_next(generators[i], NULL));
+        REFUSED(whorl_generator_send(generators[i], NULL, NULL));
+        REFUSED(whorl_generator_throw(generators[i], -EIO, NULL));
+        REFUSED(whorl_generator_close(generators[i]));
+        EXPECT(strcmp(whorl_generator_name(generators[i]), "generator"), 0);
+        EXPECT(whorl_generator_ref(generators[i]) == generators[i], true);
+        EXPECT(whorl_generator_iterator(generators[i]) != NULL, true);
+        whorl_generator_unref(generators[i]);
+        whorl_generator_unref(generators[i]); /* the last one */
+    }
+    REFUSED(whorl_generator_yield(NULL, NULL));
+    REFUSED(whorl_generators_close());
+    EXPECT(whorl_iterator_next(&iterator, NULL), -EXDEV);
+    EXPECT(whorl_iterator_close(&iterator), 0);
+}
+
 static void check_the_rest(void)
 {
     struct whorl_future *future = NULL;
@@ -516,6 +547,7 @@ static void check_all(void *arg)
     check_inherited_runtime((struct whorl_runtime *)(void *)estate->sleeper->runtime);
     check_reports();
     check_contexts(estate);
+    check_generators(estate);
     check_calls_about_runtimes();
     check_calls_of_a_simulation();
     check_executor(estate->executor);
@@ -537,6 +569,11 @@ static int sleep_for_ever(void *arg)
 static int end_with_value(void *arg)
 {
     return whorl_return(arg);
+}
+
+static int yield_once(void *arg)
+{
+    return whorl_generator_yield(arg, NULL);
 }
 
 /* From a task or a thread, which plays all that did not come along with its locks held. */
@@ -571,6 +608,8 @@ static int make_estate(struct estate *estate)
     must(whorl_executor_new(NULL, &estate->executor));
     must(whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL));
     must(whorl_call_later(3600 * WHORL_SECOND, not_called_either, NULL, NULL, &estate->timer));
+    must(whorl_generator_new(yield_once, NULL, NULL, &estate->generator));
+    must(whorl_generator_next(estate->generator, NULL));
     estate->listener = whorl_tcp_listen("127.0.0.1", 0, 0, 0);
     return estate->listener < 0 ? estate->listener : whorl_sleep(WHORL_MILLISECOND);
 }
@@ -595,6 +634,8 @@ static int use_estate_up(struct estate *estate)
     const bool asked = whorl_cancel(estate->sleeper, NULL) && whorl_cancel(estate->unnamed, NULL);
     const bool ended = finish(estate->sleeper) == -ECANCELED &&
                        finish(estate->unnamed) == -ECANCELED && finish(estate->finished) == 0;
+    must(whorl_generator_close(estate->generator));
+    whorl_generator_unref(estate->generator);
     whorl_context_unref(estate->context);
     const bool disarmed = whorl_handle_cancel(estate->timer);
     whorl_handle_unref(estate->timer);

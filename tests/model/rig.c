@@ -5,11 +5,12 @@
 
 #include "lockfree/inbox.h"
 #include "task/context.h"
+#include "task/generator.h"
 #include "task/task.h"
 
 #define STACK_BYTES ((size_t)128 * 1024)
 
-static char stacks[RIG_TASKS][STACK_BYTES] WHORL_ALIGNED(WHORL_CACHE_LINE);
+static char stacks[RIG_TASKS + RIG_SHELF][STACK_BYTES] WHORL_ALIGNED(WHORL_CACHE_LINE);
 
 /* ---- set up ---- */
 
@@ -24,6 +25,8 @@ static void loop_init(struct rig *rig, unsigned index, bool strict)
     whorl__runqueue_init(&loop->queue);
     whorl__inbox_init(&loop->inbox);
     whorl__timers_init(&loop->timers);
+    loop->fibers.entry = whorl__task_entry;
+    loop->fibers.pools[0].kept_max = RIG_SHELF;
     rig->loop_list[index] = loop;
 }
 
@@ -35,24 +38,43 @@ void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind)
     runtime->loops = rig->loop_list;
     runtime->stealing = kind == RIG_SHARING;
     runtime->scopes_made = 1; /* 0 is no scope's number */
+    runtime->end_round_ns = WHORL_NEVER;
     runtime->clear = whorl__task_clear;
+    whorl__at_ends_init(&runtime->at_ends);
+    whorl__generators_init(runtime);
     MODEL_CHECK(whorl__slots_init(&runtime->slots) == 0);
     for (unsigned i = 0; i < loop_count; i++) {
         loop_init(rig, i, kind == RIG_STRICT);
     }
 }
 
-/* What a worker does when a task begins, from a store of stacks that never runs out. */
-static void give_fiber(struct rig *rig, struct whorl_task *task)
+static struct whorl__fiber *make_fiber(struct rig *rig, unsigned index)
 {
-    MODEL_CHECK(rig->spawned < RIG_TASKS);
-    struct whorl__fiber *const fiber = &rig->fibers[rig->spawned];
-    char *const low = stacks[rig->spawned];
+    struct whorl__fiber *const fiber = &rig->fibers[index];
+    char *const low = stacks[index];
     fiber->stack_low = low;
     fiber->stack_bytes = STACK_BYTES;
     whorl__instrument_stack(&fiber->instrument, low, STACK_BYTES);
     fiber->entry = whorl__task_entry;
     fiber->sp = whorl__switch_prepare(low + STACK_BYTES, fiber);
+    return fiber;
+}
+
+void rig_shelve(struct rig *rig, unsigned index)
+{
+    struct whorl__fibers *const cache = &rig->loops[index].fibers;
+    MODEL_CHECK(rig->shelved < RIG_SHELF);
+    struct whorl__fiber *const fiber = make_fiber(rig, RIG_TASKS + rig->shelved);
+    fiber->slab = (struct whorl__slab *)(void *)stacks; /* only tells that it has one */
+    rig->shelved++;
+    whorl__fibers_put(cache, fiber);
+}
+
+/* What a worker does when a task begins, from a store of stacks that never runs out. */
+static void give_fiber(struct rig *rig, struct whorl_task *task)
+{
+    MODEL_CHECK(rig->spawned < RIG_TASKS);
+    struct whorl__fiber *const fiber = make_fiber(rig, rig->spawned);
     fiber->user = task;
     rig->spawned++;
     whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: as give_stack of worker.c */

@@ -25,6 +25,7 @@
 
 #define RIG_LOOPS 3
 #define RIG_TASKS 4
+#define RIG_SHELF 2 /* fibers beside those of the tasks */
 
 /* Strict: a task stays on its loop, others post to its inbox. Sharing: who wakes a task runs it. */
 enum rig_kind { RIG_STRICT, RIG_SHARING };
@@ -33,14 +34,18 @@ struct rig {
     struct whorl__runtime runtime;
     struct whorl__loop loops[RIG_LOOPS];
     struct whorl__loop *loop_list[RIG_LOOPS];
-    struct whorl__fiber fibers[RIG_TASKS];
+    struct whorl__fiber fibers[RIG_TASKS + RIG_SHELF];
     unsigned spawned;
+    unsigned shelved;
 };
 
 void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind);
 
 /* A task that is ready on loops[index], with a reference for the caller. */
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg);
+
+/* A fiber in the cache of loops[index], for what is no task and asks for one. */
+void rig_shelve(struct rig *rig, unsigned index);
 
 /* The calling model thread is loops[index] from begin to end; between them it fires and runs. */
 struct whorl__loop *rig_loop_begin(struct rig *rig, unsigned index);
