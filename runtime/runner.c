@@ -13,7 +13,7 @@
  * and nothing else, so the runtime may be closed, and even freed, under him: his main is cancelled
  * as all are, and its slot stays until he has let go of it.
  *
- * Owns:       runtime->life.
+ * Owns:       runtime->life, main_context.
  * Threads:    any that is no loop.
  * Invariant:  the first close alone ends and stops; after CLOSED there are slots, and this word.
  * Pairs:      E3  close: all is stopped, then life := CLOSED (release) - another close, whose
@@ -68,6 +68,7 @@ static bool close_runtime(struct whorl__runtime *runtime)
     if (whorl__cas_value_u32(&runtime->life, &life, CLOSING)) {
         whorl__runtime_end(runtime);
         whorl__runtime_stop(runtime);
+        whorl_context_unref(runtime->main_context);
         whorl__plain_write(&runtime->loops);
         whorl__store_release_u32(&runtime->life, CLOSED); /* pairs E3 */
         (void)whorl__os->futex_wake(&runtime->life, INT_MAX);
@@ -115,6 +116,18 @@ int whorl_run(whorl_body *body, void *arg, const struct whorl_options *options)
 
 /* ---- several times ---- */
 
+/* With a context for its mains, a copy of the caller's. */
+static int start_runtime(const struct whorl_options *options, struct whorl__runtime **ret_runtime)
+{
+    const int error = whorl__runtime_start(options, ret_runtime);
+    if (error != 0 || whorl_context_copy(&(*ret_runtime)->main_context) == 0) {
+        return error;
+    }
+    (void)close_runtime(*ret_runtime);
+    whorl__runtime_let_go(*ret_runtime);
+    return -ENOMEM;
+}
+
 int whorl_runtime_new(const struct whorl_options *options, struct whorl_runtime **ret_runtime)
 {
     struct whorl__runtime *runtime;
@@ -124,7 +137,7 @@ int whorl_runtime_new(const struct whorl_options *options, struct whorl_runtime 
     if (!whorl__process_enter()) {
         return -EBUSY;
     }
-    const int error = whorl__runtime_start(options, &runtime);
+    const int error = start_runtime(options, &runtime);
     if (error != 0) {
         whorl__process_leave();
         return error;

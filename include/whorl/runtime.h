@@ -118,7 +118,9 @@ WHORL_API WHORL_WARN_UNUSED int whorl_runtime_new(const struct whorl_options *op
  *
  * Any number of times, one after the other, and from several threads at once, each of which waits
  * for its own. Tasks that a main leaves behind run on, also while no main runs; they are cancelled
- * when the runtime is closed. SIGINT as in whorl_run.
+ * when the runtime is closed. All mains have one context, see whorl/context.h: what one sets, the
+ * next one sees. At first it has the values that the caller of whorl_runtime_new had. SIGINT as in
+ * whorl_run.
  *
  * Returns what body returned; -EINTR; -EINVAL (runtime or body is NULL); -EBUSY (on the thread of a
  * loop); -ESHUTDOWN (it is being closed, or closed); -ENOMEM; -ECHILD. A main that runs while the

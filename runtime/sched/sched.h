@@ -76,6 +76,7 @@ struct whorl__runtime {
     int end_rounds;             /* C: 0: no limit */
     int dump_signal;            /* C: 0: none */
     bool handle_sigint;         /* C */
+    struct whorl_context *main_context; /* C: of all its mains; NULL: there is one main only */
     bool pin;                   /* C */
     struct whorl__topology *topology;          /* C */
     void (*log)(void *log_arg, const char *line); /* C */

@@ -245,7 +245,7 @@ int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body, voi
 int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body, void *arg,
                            struct whorl_task **ret_task)
 {
-    const struct whorl_attr attr = {.name = "main"};
+    const struct whorl_attr attr = {.name = "main", .context = runtime->main_context};
     const int error = whorl__task_spawn_into(runtime, body, arg, &attr, ret_task);
     return error == -ECANCELED ? -ESHUTDOWN : error;
 }

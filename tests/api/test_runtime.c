@@ -123,6 +123,58 @@ static void test_run_9_leftovers_of_one_main_live_on_until_the_close(void **stat
     }
 }
 
+static const struct whorl_local flavour = {.initial = NULL};
+
+struct tasting {
+    const char *sets; /* NULL: nothing */
+    const void *found;
+    const void *child_found;
+};
+
+static int taste_as_child(void *arg)
+{
+    struct tasting *const tasting = arg;
+    tasting->child_found = whorl_local_get(&flavour);
+    static char bitter[] = "bitter";
+    return whorl_local_set(&flavour, bitter, NULL); /* in its own copy */
+}
+
+static int taste(void *arg)
+{
+    struct tasting *const tasting = arg;
+    tasting->found = whorl_local_get(&flavour);
+    must(finish(start(taste_as_child, tasting)));
+    if (tasting->sets != NULL) {
+        must(whorl_local_set(&flavour, (void *)(uintptr_t)tasting->sets, NULL));
+    }
+    return 0;
+}
+
+static void test_run_10_mains_share_one_context(void **state)
+{
+    /* What one sets the next sees; what a task of theirs sets it does not, nor another runtime. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tasting first = {.sets = "sweet"};
+        struct tasting second = {.sets = "sour"};
+        struct tasting third = {.sets = NULL};
+        struct tasting other = {.sets = NULL};
+        struct whorl_runtime *const runtime = new_runtime(loops);
+        struct whorl_runtime *const apart = new_runtime(loops);
+        assert_int_equal(whorl_runtime_run(runtime, taste, &first), 0);
+        assert_int_equal(whorl_runtime_run(runtime, taste, &second), 0);
+        assert_int_equal(whorl_runtime_run(runtime, taste, &third), 0);
+        assert_int_equal(whorl_runtime_run(apart, taste, &other), 0);
+        assert_int_equal(whorl_runtime_free(runtime), 0);
+        assert_int_equal(whorl_runtime_free(apart), 0);
+        assert_null(first.found);
+        assert_ptr_equal(second.found, first.sets);
+        assert_ptr_equal(second.child_found, first.sets);
+        assert_ptr_equal(third.found, second.sets);
+        assert_null(other.found);
+    }
+}
+
 /* ---- several threads ---- */
 
 enum { THREADS = 6, MAINS = 25 };
@@ -439,6 +491,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_9_several_mains_each_with_its_result),
         cmocka_unit_test(test_run_9_what_one_main_made_the_next_can_use),
+        cmocka_unit_test(test_run_10_mains_share_one_context),
         cmocka_unit_test(test_run_9_leftovers_of_one_main_live_on_until_the_close),
         cmocka_unit_test(test_run_several_threads_each_wait_for_their_own_main),
         cmocka_unit_test(test_run_spawn_from_a_thread_and_from_tasks_of_any_runtime),
