@@ -18,6 +18,7 @@
 #include "inside.h"
 #include "sched/roster.h"
 #include "task/context.h"
+#include "task/debugging.h"
 #include "task/generator.h"
 #include "task/park.h"
 #include "task/task.h"
@@ -54,6 +55,7 @@ static int check_options(const struct whorl_options *options)
     const bool numbers_ok = options->loops >= 0 && options->loops <= WHORL_LOOPS_MAX &&
                             options->stall_ns >= 0 && options->report_ns >= 0 &&
                             options->end_round_ns >= 0 && options->end_rounds >= 0 &&
+                            options->debug >= -1 && options->debug <= 1 &&
                             whorl__dump_signal_ok(options->dump_signal);
     const bool reserved_ok = whorl__reserved_ok(options->reserved, WHORL__RESERVED(options));
     return stack_ok && mode_ok && numbers_ok && reserved_ok ? 0 : -EINVAL;
@@ -89,6 +91,8 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     whorl__generators_init(runtime);
     runtime->abandon = whorl__task_abandon;
     runtime->clear = whorl__task_clear;
+    runtime->origin_text = whorl__debug_origin_text;
+    runtime->debug = whorl__debug_wanted(options->debug);
     runtime->scopes_made = 1; /* 0 is no scope's serial */
 }
 

@@ -94,6 +94,63 @@ WHORL_API WHORL_WARN_UNUSED int whorl_graph_walk(struct whorl_future *future, ui
 WHORL_API WHORL_WARN_UNUSED int whorl_graph_print(struct whorl_future *future, uint32_t levels_max,
                                                   int fd);
 
+/* ---- debug mode ---- */
+
+struct whorl_task;
+
+/*
+ * whorl_debug_set - debug mode of the caller's runtime, from now on: on (not 0), or off.
+ *
+ * See the option debug of whorl_run, and docs/guide/looking-inside.md for what it does. Tasks that
+ * were made while it was off do not know where.
+ *
+ * Returns 0, or -EPERM (in no task and no callback).
+ *
+ * From:    a task, a callback           Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   loop.set_debug
+ * Since:   0.1, stable                  Source: runtime/task/debugging.c
+ */
+WHORL_API int whorl_debug_set(int on);
+
+/* 1: the caller's runtime is in debug mode; 0: it is not; -EPERM in no task and no callback. */
+WHORL_API int whorl_debug_get(void);
+
+/*
+ * whorl_task_origin - where a task was made, if its runtime was in debug mode then.
+ *
+ *   ret_frames  return addresses, innermost first: who called the spawn, who called that; for
+ *               backtrace_symbols or addr2line. A library that is part of the program's own file
+ *               shows calls of its own first
+ *   max         how many fit; may be 0, then ret_frames may be NULL
+ *
+ * Returns how many there are, which may be more than max; 0: it is not known; -ECHILD.
+ *
+ * From:    anywhere; the caller has a reference, or is the task    Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   the _source_traceback of a task
+ * Since:   0.1, stable                  Source: runtime/task/debugging.c
+ */
+WHORL_API int whorl_task_origin(struct whorl_task *task, void **ret_frames, int max);
+
+/*
+ * whorl_debug_lock_held - tell debug mode that the task has taken a lock, or given one back.
+ *
+ *   change  1 behind pthread_mutex_lock and its like, -1 before the unlock; 0: nothing
+ *
+ * A task that waits meanwhile is reported, with -EDEADLK: whoever wants that lock blocks a whole
+ * loop, and after the wait the task may unlock on another thread than it has locked. It is for the
+ * wrappers that a program has around its locks. The count is the task's, and goes along with it.
+ *
+ * Returns how many locks the task has by this count, never less than 0: always 0 outside tasks, and
+ * while debug mode is off nothing is added.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Since:   0.1, stable                  Source: runtime/task/debugging.c
+ */
+WHORL_API int whorl_debug_lock_held(int change);
+
 /* ---- counters from outside ---- */
 
 /* The caller's runtime; they are numbered from 1 as they start. 0 outside a task. */

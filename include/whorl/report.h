@@ -54,9 +54,9 @@ typedef int whorl_exception_handler(void *handler_arg, const struct whorl_report
  *
  *   handler  NULL: the default again
  *
- * Returns 0, or -EPERM (not in a task).
+ * Returns 0, or -EPERM (in no task and no callback).
  *
- * From:    a task, also one that is in a handler    Thread-safe: yes; blocks while another thread
+ * From:    a task, a callback, a handler    Thread-safe: yes; blocks while another thread
  *          is in the handler
  * Waits:   no                           Cancellation point: no      Allocates: no
  * Model:   loop.set_exception_handler
@@ -71,9 +71,9 @@ WHORL_API WHORL_WARN_UNUSED int whorl_exception_handler_set(whorl_exception_hand
  *   ret_handler      NULL is written if it is the default
  *   ret_handler_arg  may be NULL
  *
- * Returns 0, or -EPERM (not in a task).
+ * Returns 0, or -EPERM (in no task and no callback).
  *
- * From:    a task, a handler            Thread-safe: yes
+ * From:    a task, a callback, a handler Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no
  * Model:   loop.get_exception_handler
  * Since:   0.1, stable                  Source: runtime/sched/report.c
@@ -86,9 +86,9 @@ WHORL_API int whorl_exception_handler_get(whorl_exception_handler **ret_handler,
  *
  *   report  loop and runtime are filled in, and the name of its task if there is none
  *
- * Returns 0, -EPERM (not in a task), -EINVAL (no message).
+ * Returns 0, -EPERM (in no task and no callback), -EINVAL (no message).
  *
- * From:    a task                       Thread-safe: yes
+ * From:    a task, a callback           Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no
  * Model:   loop.call_exception_handler
  * Since:   0.1, stable                  Source: runtime/sched/report.c
@@ -102,7 +102,7 @@ WHORL_API int whorl_exception_handler_call(const struct whorl_report *report);
  * Without a runtime, that is outside tasks with a report that names none which runs, they go to
  * standard error. Returns 0, or -EINVAL (no message).
  *
- * From:    a task, a handler            Thread-safe: yes
+ * From:    a task, a callback, a handler Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no
  * Model:   loop.default_exception_handler
  * Since:   0.1, stable                  Source: runtime/sched/report.c

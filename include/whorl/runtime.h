@@ -54,6 +54,9 @@ struct whorl_options {
      * again and again. 0: 5 s; WHORL_NEVER: they are cancelled once, and waited for. */
     int64_t end_round_ns;
     int end_rounds;       /* after so many of these rounds the process aborts; 0: it goes on */
+    /* 1: debug mode; -1: none; 0: debug mode if the environment has WHORL_DEBUG, and it is neither
+     * empty nor "0". What it does: docs/guide/looking-inside.md. */
+    int debug;
     uint64_t reserved[3]; /* 0 */
 };
 
@@ -75,13 +78,13 @@ struct whorl_options {
  *
  * Returns what body returned (0 or -errno), -EINTR as said, or, with nothing started: -EINVAL (body
  * NULL, loops negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with
- * several loops, a negative end_round_ns or end_rounds, a topology hwloc does not understand, a
- * dump_signal that cannot be had: a fault, SIGABRT, SIGKILL, SIGSTOP, SIGSYS, SIGTRAP or SIGURG; a
- * reserved word that is not zero), -EAGAIN (no more threads, or eight other dump signals), -ENOMEM
- * (also: no stack for the main task), -EMFILE or -ENFILE (no descriptors left), -ENOSPC
- * (fs.epoll.max_user_watches), -EBUSY (called from a task, or while a simulation runs, see
- * whorl/sim.h), or why the file that topology names cannot be read; rarely another error of the
- * system, as it is. docs/internals/failures.md has them all.
+ * several loops, a negative end_round_ns or end_rounds, debug out of -1 to 1, a topology hwloc does
+ * not understand, a dump_signal that cannot be had: a fault, SIGABRT, SIGKILL, SIGSTOP, SIGSYS,
+ * SIGTRAP or SIGURG; a reserved word that is not zero), -EAGAIN (no more threads, or eight other
+ * dump signals), -ENOMEM (also: no stack for the main task), -EMFILE or -ENFILE (no descriptors
+ * left), -ENOSPC (fs.epoll.max_user_watches), -EBUSY (called from a task, or while a simulation
+ * runs, see whorl/sim.h), or why the file that topology names cannot be read; rarely another error
+ * of the system, as it is. docs/internals/failures.md has them all.
  *
  * From:    a plain thread; several may run runtimes of their own at once
  * Waits:   blocks the thread; loop 0 is a thread of its own

@@ -259,35 +259,51 @@ void whorl__culprit_forked(void)
     }
 }
 
-void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns)
+/* Under exchange_lock. */
+static void log_culprit(struct whorl__loop *loop, const char *name, int64_t held_ns, bool blocked,
+                        int frames)
+{
+    whorl__log(loop->runtime,
+               "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s; "
+               "give it to a thread, or let it yield. Its stack%s:",
+               name, loop->index, held_ns / WHORL_MILLISECOND,
+               blocked ? "blocked in a system call" : "computing",
+               blocked ? ", as far as can be told" : "");
+    log_frames(loop->runtime, frames);
+}
+
+/* relaxed: only this thread reads and writes the mark; debug is a switch, thrown at any time. */
+static bool was_named(const struct whorl__loop *loop, struct whorl_task *task)
+{
+    return whorl__load_relaxed_u32(&task->stall_reported) &&
+           !whorl__load_relaxed_u32(&loop->runtime->debug);
+}
+
+bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns,
+                           char ret_name[WHORL_TASK_NAME_MAX + 1])
 {
     struct whorl_task *const task = whorl__load_acquire_ptr(&loop->current); /* pairs enter_task */
     uintptr_t pointer = 0;
     uintptr_t code = 0;
     bool blocked = false;
-    if (task == NULL || whorl__load_relaxed_u32(&task->stall_reported)) { /* relaxed: own mark */
-        return;
+    if (task == NULL || was_named(loop, task)) {
+        return false;
     }
     const bool told = look_at_thread(loop, &blocked, &pointer, &code);
     const bool starved = !blocked && cpu_ns < loop->runtime->report_ns / 4;
     if (starved || !still_there(loop, runs)) {
-        return;
+        return false;
     }
     whorl__store_relaxed_u32(&task->stall_reported, 1); /* relaxed: only this thread reads it */
-    char name[WHORL_TASK_NAME_MAX + 1];
-    whorl__task_copy_name(task, name, sizeof name);
+    whorl__task_copy_name(task, ret_name, WHORL_TASK_NAME_MAX + 1);
     pthread_mutex_lock(&exchange_lock);
     const int count = blocked ? search_stack(whorl__load_relaxed_ptr(&task->fiber), pointer, code)
                       : told  ? walk_running(loop->thread)
                               : 0;
-    if (still_there(loop, runs)) {
-        whorl__log(loop->runtime,
-                   "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s; "
-                   "give it to a thread, or let it yield. Its stack%s:",
-                   name, loop->index, held_ns / WHORL_MILLISECOND,
-                   blocked ? "blocked in a system call" : "computing",
-                   blocked ? ", as far as can be told" : "");
-        log_frames(loop->runtime, count);
+    const bool there = still_there(loop, runs);
+    if (there) {
+        log_culprit(loop, ret_name, held_ns, blocked, count);
     }
     pthread_mutex_unlock(&exchange_lock);
+    return there;
 }

@@ -8,6 +8,7 @@
 #define WHORL_SCHED_CULPRIT_H
 
 #include "base/compiler.h"
+#include "whorl/task.h"
 
 struct whorl__loop;
 
@@ -16,15 +17,15 @@ void whorl__culprit_prepare(void);
 
 /*
  * Logs the loop's current task, how long it has held the loop, and where it is; nothing if that
- * task was named before.
+ * task was named before, but for debug mode. True: it did, and has written the name.
  *
  *   runs     the loop's count of runs as it was sampled: if it has moved on, the task is gone
  *   held_ns  how long the task has run without a wait
  *   cpu_ns   CPU time its thread had since half a report time: with less than a quarter of one, and
  *            in no system call, it is no culprit but was kept from its core by the kernel
  */
-void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
-                           int64_t cpu_ns);
+bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
+                           int64_t cpu_ns, char ret_name[WHORL_TASK_NAME_MAX + 1]);
 
 /* In the child of a fork: a report that another thread was making is not there any more. */
 void whorl__culprit_forked(void);

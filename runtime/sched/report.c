@@ -27,7 +27,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define LINE_BYTES 400
+#define LINE_BYTES   480
+#define ORIGIN_BYTES 440
 
 /* ---- one at a time ---- */
 
@@ -125,15 +126,25 @@ static void tell(struct whorl__runtime *runtime, const struct whorl_report *repo
 
 /* ---- a report ---- */
 
+/* What is made up for a report that lacks it. */
+struct words {
+    char name[WHORL_TASK_NAME_MAX + 1];
+    char origin[ORIGIN_BYTES];
+};
+
 static void fill_in(struct whorl__runtime *runtime, struct whorl_report *report,
-                    char name[WHORL_TASK_NAME_MAX + 1])
+                    struct words *words)
 {
     struct whorl__loop *const here = whorl__loop_current();
     report->runtime = runtime->id;
     report->loop = here != NULL && here->runtime == runtime ? (int)here->index : -1;
     if (report->task != NULL && report->task_name == NULL) {
-        whorl__task_copy_name(report->task, name, WHORL_TASK_NAME_MAX + 1);
-        report->task_name = name;
+        whorl__task_copy_name(report->task, words->name, sizeof words->name);
+        report->task_name = words->name;
+    }
+    if (report->task != NULL && report->origin == NULL &&
+        runtime->origin_text(report->task, words->origin, sizeof words->origin)) {
+        report->origin = words->origin;
     }
 }
 
@@ -169,8 +180,8 @@ static void handle(struct whorl__runtime *runtime, const struct whorl_report *re
 void whorl__report(struct whorl__runtime *runtime, const struct whorl_report *report)
 {
     struct whorl_report full = *report;
-    char name[WHORL_TASK_NAME_MAX + 1];
-    fill_in(runtime, &full, name);
+    struct words words;
+    fill_in(runtime, &full, &words);
     if (!enter(&runtime->reporter)) {
         tell(runtime, &full);
         return;
@@ -190,15 +201,9 @@ void whorl__reporter_init(struct whorl__reporter *reporter, whorl_exception_hand
 
 /* ---- public ---- */
 
-static struct whorl__loop *loop_of_task(void)
-{
-    struct whorl__loop *const here = whorl__loop_current();
-    return here != NULL && here->current != NULL ? here : NULL;
-}
-
 int whorl_exception_handler_set(whorl_exception_handler *handler, void *handler_arg)
 {
-    struct whorl__loop *const here = loop_of_task();
+    struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
         return whorl__error_outside();
     }
@@ -214,7 +219,7 @@ int whorl_exception_handler_set(whorl_exception_handler *handler, void *handler_
 
 int whorl_exception_handler_get(whorl_exception_handler **ret_handler, void **ret_handler_arg)
 {
-    struct whorl__loop *const here = loop_of_task();
+    struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
         return whorl__error_outside();
     }
@@ -232,7 +237,7 @@ int whorl_exception_handler_get(whorl_exception_handler **ret_handler, void **re
 
 int whorl_exception_handler_call(const struct whorl_report *report)
 {
-    struct whorl__loop *const here = loop_of_task();
+    struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
         return whorl__error_outside();
     }

@@ -37,6 +37,7 @@
 #include "sys/os.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -54,6 +55,8 @@ struct sample {
     uint64_t runs;    /* the loop's count of runs when it was seen first */
     int64_t since_ns; /* and when that was */
     int64_t cpu_ns;   /* its thread's CPU time half-way to a report; 0 before */
+    bool told;        /* the task was named in this run */
+    char name[WHORL_TASK_NAME_MAX + 1]; /* if so, its name */
     struct whorl__alarm alarm;
 };
 
@@ -115,10 +118,30 @@ static bool is_served(const struct whorl__loop *loop)
     return watcher != 0 && !is_stuck(loop->runtime->loops[watcher - 1]);
 }
 
+/* In debug mode how long it was in the end is told as well, as exactly as the monitor looks. */
+static WHORL_COLD void tell_end(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
+{
+    sample->told = false;
+    /* relaxed: a switch, thrown at any time */
+    if (whorl__load_relaxed_u32(&loop->runtime->debug)) {
+        whorl__log(loop->runtime, "whorl: task \"%s\" has left loop %u after %" PRId64 " ms",
+                   sample->name, loop->index, (now_ns - sample->since_ns) / WHORL_MILLISECOND);
+    }
+}
+
+static void tell_begin(struct whorl__loop *loop, struct sample *sample, int64_t held_ns)
+{
+    const int64_t cpu_ns = whorl__os->thread_cpu_ns(loop->thread) - sample->cpu_ns;
+    sample->told = whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns, sample->name);
+}
+
 static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
 {
     struct whorl__runtime *const runtime = loop->runtime;
     if (!in_same_run(loop, sample)) {
+        if (sample->told) {
+            tell_end(loop, sample, now_ns);
+        }
         whorl__rescue_unstuck(loop);
         sample->runs = whorl__load_relaxed_u64(&loop->stats.runs); /* relaxed: a sample */
         sample->since_ns = now_ns;
@@ -129,9 +152,8 @@ static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now
     if (sample->cpu_ns == 0 && held_ns >= runtime->report_ns / 2) {
         sample->cpu_ns = whorl__os->thread_cpu_ns(loop->thread);
     }
-    if (held_ns >= runtime->report_ns) {
-        const int64_t cpu_ns = whorl__os->thread_cpu_ns(loop->thread) - sample->cpu_ns;
-        whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns);
+    if (held_ns >= runtime->report_ns && !sample->told) {
+        tell_begin(loop, sample, held_ns);
     }
     if (runtime->stealing && held_ns >= runtime->stall_ns) {
         mark_stuck(loop);

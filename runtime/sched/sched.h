@@ -76,6 +76,7 @@ struct whorl__runtime {
     int end_rounds;             /* C: 0: no limit */
     int dump_signal;            /* C: 0: none */
     bool handle_sigint;         /* C */
+    uint32_t debug;             /* A: 1: debug mode; task/debugging.h */
     struct whorl_context *main_context; /* C: of all its mains; NULL: there is one main only */
     bool pin;                   /* C */
     struct whorl__topology *topology;          /* C */
@@ -92,6 +93,8 @@ struct whorl__runtime {
     void (*abandon)(struct whorl_task *task, int error);
     /* C: as above: gives back what a task had beside its slot. `here` as in drop_on, or NULL. */
     void (*clear)(struct whorl_task *task, struct whorl__loop *here);
+    /* C: as above: where the task was made, in debug mode; false: it is not known. */
+    bool (*origin_text)(struct whorl_task *task, char *ret_text, size_t bytes);
 
     struct whorl__idle idle WHORL_ALIGNED(WHORL_CACHE_LINE);
     struct whorl__shared shared;

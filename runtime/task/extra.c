@@ -62,6 +62,7 @@ void whorl__extra_clear(struct whorl_task *task, struct whorl__loop *here)
     if (whorl__more_tag(word) == WHORL__MORE_BLOCK) {
         struct whorl__extra *const extra = whorl__more_untagged(word);
         whorl__context_release(extra->context, here);
+        whorl__os->free(extra->origin);
         whorl__os->free(extra);
     } else {
         whorl__context_release(word, here);

@@ -28,6 +28,7 @@
 struct whorl__extra {
     struct whorl_task *task; /* C: whose it is */
     void *context;           /* A: M(lock) writes: the context word, task/context.h */
+    struct whorl__origin *origin; /* C: task/debugging.h; NULL: not noted */
 };
 
 static inline uintptr_t whorl__more_tag(const void *word)

@@ -4,6 +4,7 @@
  * Threads:    the task itself.
  */
 #include "task/cancel.h"
+#include "task/debugging.h"
 #include "task/park.h"
 
 #include "sys/os.h"
@@ -30,6 +31,10 @@ static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fi
     if (bars.reporting) {
         refuse_to_leave(task);
     }
+    const bool tells_now = bars.locks > 0 && here->current == task; /* not in take_over's place */
+    if (tells_now) {
+        whorl__debug_tell_of_locks(task);
+    }
     whorl__loop_set_bars(here, (struct whorl__bars){.locks = 0});
     if (here->cxx_own != NULL) {
         held = *here->cxx_own;
@@ -40,6 +45,9 @@ static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fi
         *task->loop->cxx_own = held;
     }
     whorl__loop_set_bars(task->loop, bars);
+    if (bars.locks > 0 && !tells_now) {
+        whorl__debug_tell_of_locks(task);
+    }
 }
 
 /* errno is the task's, not the thread's: it goes along. task->loop is another one afterwards. */

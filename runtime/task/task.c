@@ -12,6 +12,7 @@
 
 #include "task/cancel.h"
 #include "task/context.h"
+#include "task/debugging.h"
 #include "task/executor.h"
 #include "task/future.h"
 #include "task/generator.h"
@@ -141,6 +142,9 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     set_name(task, wanted->name);
     reset_cancel(task);
     inherit(task, here, wanted->context);
+    if (WHORL_UNLIKELY(whorl__debugs(runtime))) {
+        whorl__debug_note_origin(task);
+    }
 }
 
 /*
@@ -326,6 +330,7 @@ void whorl__task_clear(struct whorl_task *task, struct whorl__loop *here)
 
 void whorl__task_abandon(struct whorl_task *task, int error)
 {
+    whorl__debug_tell_never_begun(task, error);
     finish(task, error);
 }
 
@@ -367,12 +372,18 @@ WHORL_NOINLINE int whorl__task_call_body(whorl_body *body, void *arg)
     return error;
 }
 
+/* It was cancelled before its first step. */
+static WHORL_COLD int never_begin(struct whorl_task *task)
+{
+    whorl__debug_tell_never_begun(task, -ECANCELED);
+    return -ECANCELED;
+}
+
 static void run_body(struct whorl_task *task)
 {
     whorl__plain_read(&task->runtime);
-    const bool cancelled_before_start = whorl__cancel_take(task);
-    const int error = cancelled_before_start ? -ECANCELED
-                                             : whorl__task_call_body(task->body, task->arg);
+    const int error = whorl__cancel_take(task) ? never_begin(task)
+                                               : whorl__task_call_body(task->body, task->arg);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
     WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout or a group still open");

@@ -242,6 +242,7 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
     EXPECT(value == NULL, true);
     whorl_task_set_name(sleeper, "renamed");
     EXPECT(strcmp(whorl_task_name(sleeper), "sleeper"), 0);
+    REFUSED(whorl_task_origin(sleeper, NULL, 0));
     EXPECT(whorl_task_ref(sleeper) == sleeper, true);
     whorl_task_detach(sleeper);
     EXPECT(whorl_task_future(sleeper) != NULL, true);
@@ -376,6 +377,9 @@ static void check_reports(void)
     whorl_exception_handler *handler = NULL;
     REFUSED(whorl_exception_handler_set(NULL, NULL));
     REFUSED(whorl_exception_handler_get(&handler, NULL));
+    REFUSED(whorl_debug_set(1));
+    REFUSED(whorl_debug_get());
+    EXPECT(whorl_debug_lock_held(1), 0);
     REFUSED(whorl_exception_handler_call(&report));
     EXPECT(whorl_exception_handler_default(&report), -EINVAL);
 }

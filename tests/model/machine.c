@@ -120,11 +120,9 @@ void whorl__culprit_forked(void)
 {
 }
 
-void whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
-                           int64_t cpu_ns)
+bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns,
+                           char ret_name[WHORL_TASK_NAME_MAX + 1])
 {
-    (void)loop;
-    (void)runs;
-    (void)held_ns;
-    (void)cpu_ns;
+    (void)loop, (void)runs, (void)held_ns, (void)cpu_ns, (void)ret_name;
+    return false;
 }

@@ -1,0 +1,46 @@
+/*
+ * debugging.h - debug mode: what a runtime looks at only when it was asked to.
+ *
+ *   where each task was made       noted at its spawn, in its block (extra.h); reports show it
+ *   tasks that never began         told of at the end of the runtime
+ *   locks held over a wait         the program says which it has: whorl_debug_lock_held
+ *   tasks that hold their loop     each time, not once a task: sched/rescue.c
+ *
+ * Owns:       struct whorl__origin.
+ * Threads:    function by function. runtime->debug is changed by whorl_debug_set at any time: who
+ *             looks too early or too late notes, or tells, one thing more or less.
+ */
+#ifndef WHORL_TASK_DEBUGGING_H
+#define WHORL_TASK_DEBUGGING_H
+
+#include "sched/sched.h"
+
+#define WHORL__ORIGIN_FRAMES 8
+
+/* Return addresses, the innermost first; the spawn's caller, and whoever called that. */
+struct whorl__origin {
+    int count;
+    void *frames[WHORL__ORIGIN_FRAMES];
+};
+
+static inline bool whorl__debugs(const struct whorl__runtime *runtime)
+{
+    return whorl__load_relaxed_u32(&runtime->debug) != 0; /* relaxed: see Threads */
+}
+
+/* What the option and the environment say together. */
+bool whorl__debug_wanted(int option);
+
+/* Where the caller's caller stands, for a task that nobody sees yet. Without memory: nothing. */
+WHORL_COLD void whorl__debug_note_origin(struct whorl_task *task);
+
+/* As one line; false: it was not noted. For who has a reference on the task, or is it. */
+bool whorl__debug_origin_text(struct whorl_task *task, char *ret_text, size_t bytes);
+
+/* The task ends and its body was not called. In the task's place. */
+WHORL_COLD void whorl__debug_tell_never_begun(struct whorl_task *task, int error);
+
+/* The running task waits, or has waited, with a lock of the program's. */
+WHORL_COLD void whorl__debug_tell_of_locks(struct whorl_task *task);
+
+#endif
