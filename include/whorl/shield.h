@@ -10,12 +10,23 @@
  *
  * A cancel of the caller ends the wait all the same. What ends the runtime reaches the task inside,
  * too. For a single wait whorl_join does the same without a shield.
+ *
+ * A shielded section is for clean-up that waits, in the task itself:
+ *
+ *      struct whorl_shield shield;
+ *      int error = whorl_shield_begin(&shield);
+ *      if (error == 0) {
+ *          error = say_goodbye(peer);     // no cancel comes in here
+ *          whorl_shield_end(&shield);     // and is not lost: it comes at the next wait
+ *      }
  */
 #ifndef WHORL_SHIELD_H
 #define WHORL_SHIELD_H
 
 #include "whorl/api.h"
 #include "whorl/future.h"
+
+#include <stdint.h>
 
 WHORL_BEGIN
 
@@ -38,6 +49,37 @@ WHORL_BEGIN
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_shield(struct whorl_future *inner,
                                              struct whorl_future **ret_shield);
+
+/* A section. Lives on the stack of the task that begins it; its contents belong to whorl. */
+struct whorl_shield {
+    uint64_t opaque[24];
+};
+
+/*
+ * whorl_shield_begin - from here on no cancel from outside reaches the calling task.
+ *
+ * Until whorl_shield_end a request by whorl_cancel, by the end of the runtime, or by a timeout or
+ * group that was open before, is counted and held back, also one that was pending already: it ends
+ * no wait, and is not passed on to what the task awaits. Timeouts and groups that are opened inside
+ * work as ever; a deadline inside is what keeps clean-up from taking for ever. Sections nest.
+ *
+ * Returns 0, -EPERM (not in a task).
+ *
+ * From:    a task                       Thread-safe: no: the section is the caller's
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   anyio.CancelScope(shield=True); asyncio has none
+ * Since:   0.1, stable                  Source: runtime/task/shield.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_shield_begin(struct whorl_shield *shield);
+
+/*
+ * whorl_shield_end - leave the section; what was held back comes at the next wait.
+ *
+ * From:    the task that began it, what was opened inside closed before
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Since:   0.1, stable                  Source: runtime/task/shield.c
+ */
+WHORL_API void whorl_shield_end(struct whorl_shield *shield);
 
 WHORL_END
 

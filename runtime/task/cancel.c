@@ -13,6 +13,13 @@
  * (users_pending), and each open scope's own. The CANCEL bit is set while any of them is; leaving a
  * scope takes its own away, and clears the bit if no other is pending.
  *
+ * A shielded section is a scope, too. What is pending of the users and of the scopes outside the
+ * innermost section is held back: it is counted, and not told. So the bit stands for the scopes
+ * inside that section only, and is set anew when the section is left.
+ *
+ *   innermost first:  timeout -> group -> SECTION -> timeout -> (users)
+ *                     told by the bit     held back
+ *
  *   late timer, without tags            ours
  *   timer: fires, finds the task        timer: fires, takes the task's lock, looks for its scope
  *   task:  leaves the block               - there: its request is noted in the scope; leaving takes
@@ -63,24 +70,54 @@ static struct whorl__scope *find_scope_locked(struct whorl_task *task, uint64_t 
     return scope;
 }
 
+/* The innermost section that is open; NULL: none. */
+static struct whorl__scope *find_shield_locked(const struct whorl_task *task)
+{
+    struct whorl__scope *scope = task->scopes;
+    while (scope != NULL && !scope->shield) {
+        scope = scope->outer;
+    }
+    return scope;
+}
+
+/* Whether a request of `scope`, or of a user (NULL), is held back: a section is open inside it. */
+static bool is_held_locked(const struct whorl_task *task, const struct whorl__scope *scope)
+{
+    const struct whorl__scope *inner = task->scopes;
+    while (inner != NULL && inner != scope && !inner->shield) {
+        inner = inner->outer;
+    }
+    return inner != NULL && inner != scope;
+}
+
+/* Something is, and not held back. */
 static bool any_pending_locked(const struct whorl_task *task)
 {
     const struct whorl__scope *scope = task->scopes;
-    while (scope != NULL && scope->state != WHORL__SCOPE_PENDING) {
+    while (scope != NULL && !scope->shield && scope->state != WHORL__SCOPE_PENDING) {
         scope = scope->outer;
     }
-    return task->users_pending > 0 || scope != NULL;
+    return scope != NULL ? !scope->shield : task->users_pending > 0;
 }
 
-/* All that is pending is delivered, or withdrawn. */
-static void settle_locked(struct whorl_task *task, enum whorl__scope_state state)
+static void settle_scopes_locked(struct whorl__scope *scope, const struct whorl__scope *end,
+                                 enum whorl__scope_state state)
 {
-    task->users_pending = 0;
-    for (struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
+    for (; scope != end; scope = scope->outer) {
         if (scope->state == WHORL__SCOPE_PENDING) {
             scope->state = state;
         }
     }
+}
+
+/* All that is pending and not held back is delivered, or on its way. */
+static void settle_locked(struct whorl_task *task, enum whorl__scope_state state)
+{
+    const struct whorl__scope *const shield = find_shield_locked(task);
+    if (shield == NULL) {
+        task->users_pending = 0;
+    }
+    settle_scopes_locked(task->scopes, shield, state);
     whorl__state_cancel_clear(&task->word);
 }
 
@@ -88,7 +125,9 @@ static void settle_locked(struct whorl_task *task, enum whorl__scope_state state
 static void withdraw_locked(struct whorl_task *task)
 {
     task->withdrawals++;
-    settle_locked(task, WHORL__SCOPE_WITHDRAWN);
+    task->users_pending = 0;
+    settle_scopes_locked(task->scopes, NULL, WHORL__SCOPE_WITHDRAWN);
+    whorl__state_cancel_clear(&task->word);
 }
 
 static bool is_over(struct whorl_task *task)
@@ -140,6 +179,13 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
     }
 }
 
+/* Its message is kept apart: what is told inside the section has one of its own, or none. */
+static void note_held_locked(struct whorl_task *task, const char *message)
+{
+    struct whorl__scope *const shield = find_shield_locked(task);
+    whorl_container_of(shield, struct whorl__section, scope)->message = message;
+}
+
 static bool register_locked(struct whorl_task *task, struct request *request)
 {
     struct whorl__scope *scope = NULL;
@@ -152,14 +198,18 @@ static bool register_locked(struct whorl_task *task, struct request *request)
             return false;
         }
     }
+    const bool held = is_held_locked(task, scope);
     request->taken = false;
-    request->awaited = task->awaited;
+    request->awaited = held ? NULL : task->awaited;
     if (request->awaited != NULL) {
         (void)whorl_future_ref(request->awaited); /* the task, in its await, keeps it till here */
-    } else if (!whorl__state_cancel(&task->word, &request->taken)) {
+    } else if (!held && !whorl__state_cancel(&task->word, &request->taken)) {
         return false; /* it ended in this moment */
     }
     note_locked(task, scope, request);
+    if (WHORL_UNLIKELY(held)) {
+        note_held_locked(task, request->message);
+    }
     return true;
 }
 
@@ -201,7 +251,8 @@ static bool leave_pending(struct whorl_task *task, const struct request *request
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
     const bool stands = request->scope_serial != 0 ? scope != NULL
                                                    : request->withdrawals == task->withdrawals;
-    const bool placed = !stands || whorl__state_cancel(&task->word, &taken);
+    const bool placed = !stands || is_held_locked(task, scope) ||
+                        whorl__state_cancel(&task->word, &taken);
     if (!placed) {
         task->requests -= task->requests > 0;
     } else if (stands) {
@@ -345,7 +396,8 @@ bool whorl__cancel_take(struct whorl_task *task)
 /* What was on its way of the scopes has arrived, or comes back. */
 static void answer_scopes_locked(struct whorl_task *task, bool accepted)
 {
-    for (struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
+    const struct whorl__scope *const shield = find_shield_locked(task);
+    for (struct whorl__scope *scope = task->scopes; scope != shield; scope = scope->outer) {
         if (scope->state == WHORL__SCOPE_ON_ITS_WAY) {
             scope->state = accepted ? WHORL__SCOPE_DELIVERED : WHORL__SCOPE_PENDING;
         }
@@ -376,13 +428,19 @@ static void answer_pending(struct whorl_task *task, const struct pending *pendin
     unlock(task);
 }
 
+static unsigned count_told_users_locked(const struct whorl_task *task)
+{
+    return find_shield_locked(task) == NULL ? task->users_pending : 0;
+}
+
 void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
     lock(task);
     WHORL_ASSERT(task->awaited == NULL);
     task->awaited = future;
     const bool pending = whorl__state_cancel_pending(&task->word);
-    const struct pending taken = {.users = task->users_pending, .withdrawals = task->withdrawals};
+    const struct pending taken = {.users = count_told_users_locked(task),
+                                  .withdrawals = task->withdrawals};
     const char *const message = task->request_message;
     if (WHORL_UNLIKELY(pending)) {
         settle_locked(task, WHORL__SCOPE_ON_ITS_WAY);
@@ -400,21 +458,27 @@ void whorl__cancel_await_end(struct whorl_task *task)
     unlock(task);
 }
 
-/* Requests that the task has not met yet: those were not there before the block it enters. */
-static int count_pending_locked(const struct whorl_task *task)
+/* Requests of users and of `scope` and those around it that the task has not met yet. */
+static int count_pending_locked(const struct whorl_task *task, const struct whorl__scope *scope)
 {
     int count = task->users_pending;
-    for (const struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
+    for (; scope != NULL; scope = scope->outer) {
         count += scope->state == WHORL__SCOPE_PENDING;
     }
     return count;
+}
+
+static int count_held_locked(const struct whorl_task *task)
+{
+    const struct whorl__scope *const shield = find_shield_locked(task);
+    return shield != NULL ? count_pending_locked(task, shield) : 0;
 }
 
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)
 {
     lock(task);
     whorl__plain_write(&scope->outer);
-    const int met = task->requests - count_pending_locked(task);
+    const int met = task->requests - count_pending_locked(task, task->scopes);
     scope->baseline = met > 0 ? met : 0;
     scope->outer = task->scopes;
     task->scopes = scope;
@@ -429,7 +493,7 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
 {
     lock(task);
     WHORL_CHECK(task->scopes == scope,
-                "timeouts and groups are left innermost first, by the task that entered");
+                "timeouts, groups and shields are left innermost first, by the task that entered");
     task->scopes = scope->outer;
     const bool pending = scope->state == WHORL__SCOPE_PENDING;
     if (pending && cancelled) {
@@ -444,19 +508,70 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
     } else if (pending && !any_pending_locked(task)) {
         whorl__state_cancel_clear(&task->word);
     }
-    scope->others = task->requests > scope->baseline;
+    scope->others = task->requests - count_held_locked(task) > scope->baseline;
     unlock(task);
     return expired && !scope->others;
 }
 
+/* What the scopes inside the innermost section have delivered is pending once more. True: any. */
+static bool repeat_scopes_locked(struct whorl_task *task, const struct whorl__scope *shield)
+{
+    bool any = false;
+    for (struct whorl__scope *scope = task->scopes; scope != shield; scope = scope->outer) {
+        if (scope->state == WHORL__SCOPE_DELIVERED) {
+            scope->state = WHORL__SCOPE_PENDING;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* In a section it can only have come from a scope inside. */
 void whorl__cancel_again(struct whorl_task *task)
 {
     bool taken;
     lock(task);
-    if (task->users_pending == 0) {
+    const struct whorl__scope *const shield = find_shield_locked(task);
+    if (shield == NULL && task->users_pending == 0) {
         task->users_pending = 1;
     }
-    (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
+    if (shield == NULL || repeat_scopes_locked(task, shield)) {
+        (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
+    }
+    unlock(task);
+}
+
+/* ---- shielded sections ---- */
+
+void whorl__cancel_section_enter(struct whorl_task *task, struct whorl__section *section)
+{
+    *section = (struct whorl__section){.scope.task = task,
+                                       .scope.deadline_ns = WHORL_NEVER,
+                                       .scope.serial = UINT64_MAX, /* no request's */
+                                       .scope.shield = true};
+    lock(task);
+    whorl__plain_write(&section->scope.outer);
+    section->message = task->request_message;
+    section->scope.outer = task->scopes;
+    task->scopes = &section->scope;
+    whorl__state_cancel_clear(&task->word); /* what is pending is held back from here on */
+    unlock(task);
+}
+
+void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section *section)
+{
+    bool taken;
+    lock(task);
+    WHORL_CHECK(task->scopes == &section->scope,
+                "timeouts, groups and shields are left innermost first, by the task that entered");
+    task->scopes = section->scope.outer;
+    if (find_shield_locked(task) != NULL) {
+        note_held_locked(task, section->message);
+    }
+    if (any_pending_locked(task)) {
+        task->request_message = section->message;
+        (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
+    }
     unlock(task);
 }
 

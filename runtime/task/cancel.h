@@ -15,12 +15,12 @@
 enum whorl__scope_state {
     WHORL__SCOPE_QUIET,     /* its time is not over */
     WHORL__SCOPE_ON_ITS_WAY, /* it was passed to the future that the task awaits */
-    WHORL__SCOPE_PENDING,   /* it waits in the task's CANCEL bit */
+    WHORL__SCOPE_PENDING,   /* it waits in the task's CANCEL bit, or is held back by a shield */
     WHORL__SCOPE_DELIVERED, /* the task has got it */
     WHORL__SCOPE_WITHDRAWN, /* taken back by whorl_uncancel before that */
 };
 
-/* An open timeout or group; lies in the caller's struct whorl_timeout or whorl_group. */
+/* An open timeout, group or shielded section; lies in the caller's struct of that name. */
 struct whorl__scope {
     struct whorl__scope *outer;   /* M(task) */
     struct whorl_task *task;      /* C */
@@ -28,10 +28,17 @@ struct whorl__scope {
     enum whorl__scope_state state; /* M(task) */
     int baseline;                 /* C: requests there were when it was entered */
     bool others;                  /* the task's, once it has left: more than those are left */
+    bool shield;                  /* C: what is asked outside of it is held back */
     uint64_t deadline_ns;         /* A: written by the task, or by who has set moving */
     bool armed;                   /* as deadline_ns */
     uint32_t moving;              /* A: somebody reschedules; set under M(task) */
     struct whorl__timer timer;
+};
+
+/* An open shielded section; lies in the caller's struct whorl_shield. */
+struct whorl__section {
+    struct whorl__scope scope;
+    const char *message; /* M(task): of the newest request that was held back */
 };
 
 /* The user asks. False: the task was done. */
@@ -73,6 +80,13 @@ static inline bool whorl__scope_expired(const struct whorl__scope *scope)
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope);
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope,
                                bool cancelled);
+
+/*
+ * The running task enters and leaves a shielded section. Until it leaves it, a request of a user or
+ * of a scope outside stays pending without the CANCEL bit: it ends no wait and is not passed on.
+ */
+void whorl__cancel_section_enter(struct whorl_task *task, struct whorl__section *section);
+void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section *section);
 
 /* The running task leaves a request that it was given for its next wait. */
 void whorl__cancel_again(struct whorl_task *task);

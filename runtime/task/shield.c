@@ -12,12 +12,16 @@
  *   inner's: calls follow, which drops inner    inner's: calls follow, which finds NULL
  *   cancel:  locks a future that was freed      cancel:  calls off in vain, drops inner
  *
+ * A shielded section is something else: a scope of the task, and all of it stands in cancel.c.
+ *
  * Owns:       struct shield: the future and the waiter on inner, in one block with two references,
  *             the caller's and the waiter's.
  * Threads:    any.
  * Pairs:      H1  shield->inner: a swap on both sides.
  */
+#include "task/cancel.h"
 #include "task/future.h"
+#include "task/park.h"
 
 #include "sys/os.h"
 
@@ -98,4 +102,33 @@ int whorl_shield(struct whorl_future *inner, struct whorl_future **ret_shield)
         follow(&shield->waiter);
     }
     return 0;
+}
+
+/* ---- sections ---- */
+
+WHORL_STATIC(sizeof(struct whorl__section) <= sizeof(struct whorl_shield), "it is large enough");
+
+static struct whorl__section *section_of(struct whorl_shield *shield)
+{
+    return (struct whorl__section *)(void *)shield->opaque;
+}
+
+int whorl_shield_begin(struct whorl_shield *shield)
+{
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL) {
+        return whorl__error_outside();
+    }
+    whorl__cancel_section_enter(task, section_of(shield));
+    return 0;
+}
+
+void whorl_shield_end(struct whorl_shield *shield)
+{
+    struct whorl__section *const section = section_of(shield);
+    struct whorl_task *const task = section->scope.task;
+    if (!whorl__task_is_inherited(task)) {
+        whorl__cancel_section_leave(task, section);
+        whorl__plain_write(&section->message); /* it goes: who still looks at it races */
+    }
 }

@@ -386,7 +386,8 @@ static void run_body(struct whorl_task *task)
                                                : whorl__task_call_body(task->body, task->arg);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
-    WHORL_CHECK(task->scopes == NULL, "a task returned with a timeout or a group still open");
+    WHORL_CHECK(task->scopes == NULL,
+                "a task returned with a timeout, a group or a shield still open");
     finish(task, error);
 }
 

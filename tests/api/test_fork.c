@@ -107,6 +107,7 @@ struct estate {
     struct whorl_generator *generator; /* waits in its yield */
     struct whorl_timeout *open;  /* of the task that forks; NULL: a thread forks */
     struct whorl_group *group;   /* as open */
+    struct whorl_shield *section; /* as open */
     int listener;
     void (*after)(struct estate *estate); /* in the child, when all was refused */
     bool exits;
@@ -169,6 +170,7 @@ static void check_calls_of_a_task(void)
     struct whorl_timeout timeout;
     struct whorl_group group;
     struct whorl_stats stats;
+    struct whorl_shield shield;
     struct whorl_attempt attempt = {.body = never_run};
     struct whorl_task *task = NULL;
     size_t winner;
@@ -181,6 +183,7 @@ static void check_calls_of_a_task(void)
     REFUSED(whorl_return(NULL));
     REFUSED(whorl_timeout_enter(&timeout, whorl_after(0)));
     REFUSED(whorl_group_begin(&group));
+    REFUSED(whorl_shield_begin(&shield));
     REFUSED(whorl_staggered_race(&attempt, 1, 0, &winner));
     REFUSED(whorl_loop_count());
     REFUSED(whorl_loop_current());
@@ -546,6 +549,7 @@ static void check_all(void *arg)
     if (estate->open != NULL) {
         check_open_timeout(estate->open);
         check_open_group(estate->group);
+        whorl_shield_end(estate->section); /* does nothing */
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
     check_inherited_runtime((struct whorl_runtime *)(void *)estate->sleeper->runtime);
@@ -650,8 +654,7 @@ static int use_estate_up(struct estate *estate)
     const int still = whorl_executor_submit(estate->executor, hand_over, NULL, NULL, NULL);
     must(whorl_executor_shutdown(estate->executor, 0, WHORL_NEVER));
     whorl_executor_free(estate->executor);
-    return still == 0 && talks && asked && ended ? 0 : -EPROTO;
-    return talks && asked && ended && disarmed ? 0 : -EPROTO;
+    return still == 0 && talks && asked && ended && disarmed ? 0 : -EPROTO;
 }
 
 static int fork_from_task(void *arg)
@@ -659,12 +662,16 @@ static int fork_from_task(void *arg)
     struct estate *const estate = arg;
     struct whorl_timeout timeout;
     struct whorl_group group;
+    struct whorl_shield section;
     must(make_estate(estate));
     must(whorl_timeout_enter(&timeout, WHORL_NEVER));
     must(whorl_group_begin(&group));
     estate->open = &timeout;
     estate->group = &group;
+    must(whorl_shield_begin(&section));
+    estate->section = &section;
     fork_in(estate);
+    whorl_shield_end(&section);
     must(whorl_group_end(&group, 0, NULL));
     must(whorl_timeout_exit(&timeout, 0));
     return use_estate_up(estate);

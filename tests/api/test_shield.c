@@ -317,6 +317,319 @@ static void test_mt_3_cancel_and_completion_race_one_wins(void **state)
     assert_int_equal(play(LOOPS_MOST, race, NULL), 0);
 }
 
+/* ---- shielded sections ---- */
+
+/* A task with a section, which others cancel while it is inside. */
+struct tidy {
+    struct whorl_future *inside; /* completed when it is in the section */
+    struct whorl_future *gate;   /* what it waits for there */
+    struct whorl_future *asked;  /* completed when all requests were made */
+    int in_section[3];
+    int behind[2];
+    int requests;                /* cancelling, before the section's end */
+    const char *message;
+    bool inner_expired;
+};
+
+static struct tidy new_tidy(void)
+{
+    struct tidy tidy = {.in_section = {UNSET, UNSET, UNSET}, .behind = {UNSET, UNSET}};
+    tidy.inside = new_future();
+    tidy.gate = new_future();
+    tidy.asked = new_future();
+    return tidy;
+}
+
+static void drop_tidy(struct tidy *tidy)
+{
+    whorl_future_unref(tidy->inside);
+    whorl_future_unref(tidy->gate);
+    whorl_future_unref(tidy->asked);
+}
+
+static int clean_up(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    must(whorl_shield_begin(&shield));
+    must(whorl_future_set_result(tidy->inside, NULL));
+    tidy->in_section[0] = whorl_future_await(tidy->gate, NULL); /* not cancelled in its place */
+    tidy->in_section[1] = whorl_future_join(tidy->asked, WHORL_NEVER, NULL);
+    tidy->in_section[2] = whorl_yield();
+    tidy->requests = whorl_task_cancelling(whorl_task_current());
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_yield();
+    tidy->message = whorl_cancel_message();
+    tidy->behind[1] = whorl_yield();
+    return 0;
+}
+
+/* The cancels come while it awaits the gate, and after. */
+static int cancel_inside(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_task *const task = start(clean_up, tidy);
+    must(whorl_future_await(tidy->inside, NULL));
+    settle();
+    (void)whorl_cancel(task, "first");
+    settle();
+    must(whorl_future_set_result(tidy->gate, NULL)); /* -EALREADY if the cancel went there */
+    settle();
+    (void)whorl_cancel(task, "second");
+    must(whorl_future_set_result(tidy->asked, NULL));
+    return finish(task);
+}
+
+static void test_shielded_section_holds_cancels_back_until_the_next_wait(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, cancel_inside, &tidy), 0);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(tidy.in_section[i], 0);
+        }
+        assert_int_equal(tidy.requests, 2);
+        assert_int_equal(tidy.behind[0], -ECANCELED); /* one delivery for both, as in asyncio */
+        assert_int_equal(tidy.behind[1], 0);
+        assert_string_equal(tidy.message, "second");
+        drop_tidy(&tidy);
+    }
+}
+
+/* What was pending before is held back, too; a withdrawn one never comes. */
+static int cancelled_before(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    struct whorl_shield nested;
+    (void)whorl_cancel(whorl_task_current(), "before");
+    must(whorl_shield_begin(&shield));
+    tidy->in_section[0] = whorl_yield();
+    must(whorl_shield_begin(&nested));
+    tidy->in_section[1] = whorl_sleep(WHORL_MICROSECOND);
+    whorl_shield_end(&nested);
+    tidy->in_section[2] = whorl_yield(); /* still in the outer one */
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_yield();
+    tidy->message = whorl_cancel_message();
+    (void)whorl_uncancel(whorl_task_current());
+    must(whorl_shield_begin(&shield));
+    (void)whorl_cancel(whorl_task_current(), NULL);
+    (void)whorl_uncancel(whorl_task_current());
+    whorl_shield_end(&shield);
+    tidy->behind[1] = whorl_yield();
+    return 0;
+}
+
+static void test_shielded_sections_nest_and_hold_what_was_pending(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, cancelled_before, &tidy), 0);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(tidy.in_section[i], 0);
+        }
+        assert_int_equal(tidy.behind[0], -ECANCELED);
+        assert_string_equal(tidy.message, "before");
+        assert_int_equal(tidy.behind[1], 0);
+        drop_tidy(&tidy);
+    }
+}
+
+/* A deadline inside ends a wait, and says so, though a cancel is held back. */
+static int time_out_inside(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    struct whorl_timeout timeout;
+    (void)whorl_cancel(whorl_task_current(), "held");
+    must(whorl_shield_begin(&shield));
+    must(whorl_timeout_enter(&timeout, whorl_after(WHORL_MILLISECOND)));
+    tidy->in_section[0] = whorl_future_join(tidy->gate, WHORL_NEVER, NULL);
+    tidy->in_section[1] = whorl_timeout_exit(&timeout, tidy->in_section[0]);
+    tidy->inner_expired = whorl_timeout_expired(&timeout);
+    tidy->in_section[2] = whorl_yield();
+    tidy->requests = whorl_task_cancelling(whorl_task_current());
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_yield();
+    tidy->message = whorl_cancel_message();
+    tidy->behind[1] = whorl_yield();
+    return 0;
+}
+
+static void test_shielded_section_lets_timeouts_inside_work(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, time_out_inside, &tidy), 0);
+        assert_int_equal(tidy.in_section[0], -ECANCELED);
+        assert_int_equal(tidy.in_section[1], -ETIMEDOUT);
+        assert_int_equal(tidy.in_section[2], 0);
+        assert_true(tidy.inner_expired);
+        assert_int_equal(tidy.requests, 1);
+        assert_int_equal(tidy.behind[0], -ECANCELED);
+        assert_string_equal(tidy.message, "held");
+        assert_int_equal(tidy.behind[1], 0);
+        drop_tidy(&tidy);
+    }
+}
+
+/* A deadline around it waits for its end, and is then told as ever. */
+static int time_out_outside(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    struct whorl_timeout timeout;
+    must(whorl_timeout_enter(&timeout, whorl_after(WHORL_MILLISECOND)));
+    must(whorl_shield_begin(&shield));
+    tidy->in_section[0] = whorl_sleep(5 * WHORL_MILLISECOND);
+    tidy->in_section[1] = whorl_timeout_expired(&timeout);
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_sleep(WHORL_NEVER);
+    tidy->behind[1] = whorl_timeout_exit(&timeout, tidy->behind[0]);
+    tidy->requests = whorl_task_cancelling(whorl_task_current());
+    return whorl_yield();
+}
+
+static void test_shielded_section_holds_a_deadline_around_it_back(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, time_out_outside, &tidy), 0);
+        assert_int_equal(tidy.in_section[0], 0);
+        assert_false(tidy.in_section[1]);
+        assert_int_equal(tidy.behind[0], -ECANCELED);
+        assert_int_equal(tidy.behind[1], -ETIMEDOUT);
+        assert_int_equal(tidy.requests, 0);
+        drop_tidy(&tidy);
+    }
+}
+
+static int fail_at_once(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+/* A group inside: its failure ends its block; and a deadline that came as well is not lost. */
+static int group_inside(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    struct whorl_group group;
+    (void)whorl_cancel(whorl_task_current(), NULL);
+    must(whorl_shield_begin(&shield));
+    must(whorl_group_begin(&group));
+    must(whorl_group_spawn(&group, fail_at_once, NULL, NULL, NULL));
+    tidy->in_section[0] = whorl_future_join(tidy->gate, WHORL_NEVER, NULL);
+    tidy->in_section[1] = whorl_group_end(&group, tidy->in_section[0], NULL);
+    tidy->in_section[2] = whorl_yield();
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_yield();
+    tidy->behind[1] = whorl_yield();
+    return 0;
+}
+
+static void test_shielded_section_lets_groups_inside_work(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, group_inside, &tidy), 0);
+        assert_int_equal(tidy.in_section[0], -ECANCELED);
+        assert_int_equal(tidy.in_section[1], -EIO);
+        assert_int_equal(tidy.in_section[2], 0);
+        assert_int_equal(tidy.behind[0], -ECANCELED);
+        assert_int_equal(tidy.behind[1], 0);
+        drop_tidy(&tidy);
+    }
+}
+
+static int fail_later(void *arg)
+{
+    const int error = whorl_future_join(((struct tidy *)arg)->asked, WHORL_NEVER, NULL);
+    return error != 0 ? -EIO : 0; /* it answers the cancel of its group with a failure */
+}
+
+/* A deadline inside ends the wait for the children, one of which then fails: the failure is told,
+ * and the deadline comes at the next wait in the section (TG-16). */
+static int deadline_and_failure_inside(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    struct whorl_timeout timeout;
+    struct whorl_group group;
+    struct whorl_attr attr = {.pin = whorl_loop_current() + 1};
+    must(whorl_shield_begin(&shield));
+    must(whorl_timeout_enter(&timeout, whorl_after(WHORL_MILLISECOND)));
+    must(whorl_group_begin(&group));
+    must(whorl_group_spawn(&group, fail_later, tidy, &attr, NULL));
+    must(whorl_yield());
+    tidy->in_section[0] = whorl_group_end(&group, 0, NULL);
+    tidy->in_section[1] = whorl_yield();
+    tidy->in_section[2] = whorl_timeout_exit(&timeout, tidy->in_section[1]);
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_yield();
+    return 0;
+}
+
+static void test_shielded_section_keeps_a_deadline_inside_beside_a_failure(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, deadline_and_failure_inside, &tidy), 0);
+        assert_int_equal(tidy.in_section[0], -EIO);
+        assert_int_equal(tidy.in_section[1], -ECANCELED);
+        assert_int_equal(tidy.in_section[2], -ETIMEDOUT);
+        assert_int_equal(tidy.behind[0], 0);
+        drop_tidy(&tidy);
+    }
+}
+
+/* The end of the runtime waits for the section. */
+static int tidy_at_the_end(void *arg)
+{
+    struct tidy *const tidy = arg;
+    struct whorl_shield shield;
+    must(whorl_shield_begin(&shield));
+    must(whorl_future_set_result(tidy->inside, NULL));
+    tidy->in_section[0] = whorl_sleep(5 * WHORL_MILLISECOND);
+    whorl_shield_end(&shield);
+    tidy->behind[0] = whorl_sleep(WHORL_NEVER);
+    return tidy->behind[0];
+}
+
+static int leave_it_tidying(void *arg)
+{
+    struct tidy *const tidy = arg;
+    must(whorl_spawn(tidy_at_the_end, tidy, NULL, NULL));
+    return whorl_future_await(tidy->inside, NULL);
+}
+
+static void test_shielded_section_keeps_the_runtime_waiting(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tidy tidy = new_tidy();
+        assert_int_equal(play(loops, leave_it_tidying, &tidy), 0);
+        assert_int_equal(tidy.in_section[0], 0);
+        assert_int_equal(tidy.behind[0], -ECANCELED);
+        drop_tidy(&tidy);
+    }
+}
+
+static void test_shielded_section_is_for_tasks(void **state)
+{
+    (void)state;
+    struct whorl_shield shield;
+    assert_int_equal(whorl_shield_begin(&shield), -EPERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +644,14 @@ int main(void)
         cmocka_unit_test(test_gath_18_shield_of_a_gather),
         cmocka_unit_test(test_wf_11_timeout_of_a_shield_leaves_the_inner),
         cmocka_unit_test(test_mt_3_cancel_and_completion_race_one_wins),
+        cmocka_unit_test(test_shielded_section_holds_cancels_back_until_the_next_wait),
+        cmocka_unit_test(test_shielded_sections_nest_and_hold_what_was_pending),
+        cmocka_unit_test(test_shielded_section_lets_timeouts_inside_work),
+        cmocka_unit_test(test_shielded_section_holds_a_deadline_around_it_back),
+        cmocka_unit_test(test_shielded_section_lets_groups_inside_work),
+        cmocka_unit_test(test_shielded_section_keeps_a_deadline_inside_beside_a_failure),
+        cmocka_unit_test(test_shielded_section_keeps_the_runtime_waiting),
+        cmocka_unit_test(test_shielded_section_is_for_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

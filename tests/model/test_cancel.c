@@ -379,6 +379,133 @@ static void finish_deadline_and_user(void *state)
     finish(state);
 }
 
+/* ---- a shielded section, and a user at any time ---- */
+
+static int task_is_shielded(void *arg)
+{
+    struct scene *const scene = arg;
+    struct whorl_shield shield;
+    MODEL_CHECK(whorl_shield_begin(&shield) == 0);
+    note_result(scene, 0, whorl_yield());
+    note_result(scene, 1, whorl_future_join(scene->future, WHORL_NEVER, NULL));
+    whorl_shield_end(&shield);
+    whorl__plain_write(&shield); /* its memory is gone */
+    note_result(scene, 2, whorl_yield());
+    return 0;
+}
+
+static void setup_shielded(void *state)
+{
+    struct scene *const scene = state;
+    setup_single(scene, task_is_shielded);
+    scene->results[2] = 1; /* the body was never entered */
+    MODEL_CHECK(whorl_future_new(&scene->future) == 0);
+}
+
+/* The future ends the wait in the section. */
+static void body_shielded(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        scene->accepted[0] = whorl_cancel(scene->tasks[0], "not now");
+    } else {
+        MODEL_CHECK(whorl_future_set_result(scene->future, NULL) == 0);
+    }
+}
+
+static void finish_shielded(void *state)
+{
+    struct scene *const scene = state;
+    struct whorl_task *const task = scene->tasks[0];
+    MODEL_CHECK(scene->results[0] == 0 && scene->results[1] == 0);
+    if (scene->results[2] != 1) {
+        const int met = (scene->results[2] == -ECANCELED) +
+                        (whorl_task_result(task, NULL) == -ECANCELED);
+        MODEL_CHECK(met == scene->accepted[0]);
+    }
+    check_quiet(task, scene->accepted[0]);
+    whorl_future_unref(scene->future);
+    finish(state);
+}
+
+/* ---- a request that comes back from an awaited future, and finds the task in a section ---- */
+
+static int task_awaits_then_is_shielded(void *arg)
+{
+    struct scene *const scene = arg;
+    struct whorl_shield shield;
+    note_result(scene, 0, whorl_future_await(scene->future, NULL));
+    MODEL_CHECK(whorl_shield_begin(&shield) == 0);
+    note_result(scene, 1, whorl_yield());
+    whorl_shield_end(&shield);
+    whorl__plain_write(&shield);
+    note_result(scene, 2, whorl_yield());
+    return 0;
+}
+
+static void setup_shielded_behind_await(void *state)
+{
+    struct scene *const scene = state;
+    setup_single(scene, task_awaits_then_is_shielded);
+    scene->results[2] = 1; /* the body was never entered */
+    MODEL_CHECK(whorl_future_new(&scene->future) == 0);
+}
+
+static void body_shielded_behind_await(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        scene->accepted[0] = whorl_cancel(scene->tasks[0], "not now");
+    } else {
+        (void)whorl_future_set_result(scene->future, NULL); /* -EALREADY: cancelled by then */
+    }
+}
+
+static void finish_shielded_behind_await(void *state)
+{
+    struct scene *const scene = state;
+    struct whorl_task *const task = scene->tasks[0];
+    MODEL_CHECK(scene->results[1] == 0);
+    if (scene->results[2] != 1) {
+        const int met = (scene->results[0] == -ECANCELED) + (scene->results[2] == -ECANCELED) +
+                        (whorl_task_result(task, NULL) == -ECANCELED);
+        MODEL_CHECK(met == scene->accepted[0]);
+    }
+    check_quiet(task, scene->accepted[0]);
+    whorl_future_unref(scene->future);
+    finish(state);
+}
+
+/* ---- a section in a block whose time is over at any moment ---- */
+
+static int task_is_shielded_in_block(void *arg)
+{
+    struct scene *const scene = arg;
+    struct whorl_timeout timeout;
+    struct whorl_shield shield;
+    MODEL_CHECK(whorl_timeout_enter(&timeout, INNER_NS) == 0);
+    MODEL_CHECK(whorl_shield_begin(&shield) == 0);
+    MODEL_CHECK(whorl_yield() == 0);
+    MODEL_CHECK(!whorl_timeout_expired(&timeout));
+    whorl_shield_end(&shield);
+    whorl__plain_write(&shield);
+    const int inside = whorl_yield();
+    leave(scene, &timeout, 0, inside);
+    MODEL_CHECK(scene->results[0] == (inside == 0 ? 0 : -ETIMEDOUT));
+    note_result(scene, 1, whorl_yield());
+    check_quiet(scene->tasks[0], 0);
+    return 0;
+}
+
+static void setup_shielded_in_block(void *state)
+{
+    setup_pair(state, task_is_shielded_in_block);
+}
+
 /* ---- two blocks, one in the other, both deadlines over: TMO-13 ---- */
 
 static int task_nests_blocks(void *arg)
@@ -830,6 +957,24 @@ static const struct model models[] = {
      .body = body_wait_for,
      .finish = finish_wait_for,
      .preemptions = 1,
+     .schedules = 3000},
+    {SCENE("shielded", "a section lets no cancel in, and loses none", 3),
+     .setup = setup_shielded,
+     .body = body_shielded,
+     .finish = finish_shielded,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("shielded-behind-await", "a request comes back to a task, in a section by then", 3),
+     .setup = setup_shielded_behind_await,
+     .body = body_shielded_behind_await,
+     .finish = finish_shielded_behind_await,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("shielded-in-block", "the deadline of the block around a section waits for its end", 2),
+     .setup = setup_shielded_in_block,
+     .body = body_leave,
+     .finish = finish_leave,
+     .preemptions = 2,
      .schedules = 3000},
     {SCENE("knot", "two tasks await each other: one cancel ends both", 3),
      .setup = setup_knot,
