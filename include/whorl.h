@@ -38,6 +38,7 @@
 #include "whorl/callback.h"
 #include "whorl/iterator.h"
 #include "whorl/generator.h"
+#include "whorl/exit_stack.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
 #include "whorl/debug.h"

@@ -42,7 +42,7 @@ WHORL_BEGIN
     X(ENOSYS, "this kernel or build cannot do it")                                                 \
     X(EOPNOTSUPP, "this kind of object cannot do it")                                              \
     X(ENODATA, "there are no more items")                                                          \
-    X(EPROTO, "a generator yields where it should end, or ends where it should yield")             \
+    X(EPROTO, "a generator has yielded where it should end")                                       \
     X(EXDEV, "it belongs to another runtime")                                                      \
     X(EIO, "the device failed")
 

@@ -29,6 +29,7 @@
  * Pairs:      the group's lock (K1); the wait of the end is a park like any other (S1).
  */
 #include "task/cancel.h"
+#include "task/errors.h"
 #include "task/future.h"
 #include "task/park.h"
 
@@ -388,6 +389,24 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
 static const struct member *first_of(const struct whorl_errors *errors)
 {
     return errors == NULL ? NULL : &errors->first;
+}
+
+void whorl__errors_append(struct whorl_errors **list, int error)
+{
+    struct member *const entry = whorl__os->alloc(sizeof *entry);
+    if (entry == NULL) {
+        return;
+    }
+    *entry = (struct member){.error = error};
+    if (*list == NULL) {
+        *list = (struct whorl_errors *)(void *)entry;
+        return;
+    }
+    struct member *last = &(*list)->first;
+    while (last->next_error != NULL) {
+        last = last->next_error;
+    }
+    last->next_error = entry;
 }
 
 size_t whorl_errors_count(const struct whorl_errors *errors)

@@ -503,6 +503,40 @@ static int never_asked(struct whorl_iterator *self, void **ret_item)
     return -EXDEV;
 }
 
+static int pass_error_on(void *arg, int error)
+{
+    (void)arg;
+    return error;
+}
+
+static int enter_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* They need no runtime; what they call is refused or not. */
+static void check_exit_stacks(const struct estate *estate)
+{
+    struct whorl_exit_stack stack = {0};
+    struct whorl_exit_stack other = {0};
+    struct whorl_generator *none = NULL;
+    EXPECT(whorl_exit_stack_push(&stack, pass_error_on, NULL), 0);
+    EXPECT(whorl_exit_stack_enter(&stack, enter_nothing, pass_error_on, NULL), 0);
+    EXPECT(whorl_exit_stack_defer(&stack, do_nothing, NULL), 0);
+    whorl_exit_stack_move(&other, &stack);
+    EXPECT(whorl_exit_stack_close(&other, -EIO, NULL), -EIO);
+    EXPECT(whorl_exit_stack_closing(&stack, estate->generator), 0);
+    REFUSED(whorl_exit_stack_close(&stack, 0, NULL));
+    whorl_exit_stack_leave(&stack);
+    whorl_generator_leave(&none);
+}
+
 static void check_generators(const struct estate *estate)
 {
     struct whorl_iterator iterator = {.next = never_asked};
@@ -556,6 +590,7 @@ static void check_all(void *arg)
     check_reports();
     check_contexts(estate);
     check_generators(estate);
+    check_exit_stacks(estate);
     check_calls_about_runtimes();
     check_calls_of_a_simulation();
     check_executor(estate->executor);
