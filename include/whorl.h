@@ -39,6 +39,7 @@
 #include "whorl/iterator.h"
 #include "whorl/generator.h"
 #include "whorl/exit_stack.h"
+#include "whorl/blocking.h"
 #include "whorl/io.h"
 #include "whorl/stats.h"
 #include "whorl/debug.h"

@@ -333,7 +333,9 @@ static void put_sums(struct dump *dump, const struct whorl__runtime *runtime)
 static const char *loop_state(const struct whorl__loop *loop)
 {
     if (whorl__load_relaxed_ptr(&loop->current) != NULL) {
-        return whorl__load_relaxed_u32(&loop->stuck) ? "stuck" : "running";
+        return whorl__rescue_section(loop) != NULL    ? "blocking"
+               : whorl__load_relaxed_u32(&loop->stuck) ? "stuck"
+                                                       : "running";
     }
     if (whorl__load_relaxed_u32(&loop->sleeping)) {
         return "sleeping";
@@ -345,9 +347,14 @@ static void put_current(struct dump *dump, struct whorl__loop *loop)
 {
     struct whorl__look look;
     struct whorl_task *const task = whorl__load_acquire_ptr(&loop->current); /* pairs enter_task */
+    const char *const section = whorl__rescue_section(loop);
     if (task != NULL && whorl__look_at_task(task, &look)) {
         put_number(dump, "task", look.serial);
         put_name(dump, &look);
+    }
+    if (task != NULL && section != NULL) {
+        put_key(dump, "section");
+        whorl__text_quoted(&dump->output->text, section);
     }
     put_since(dump, "for", whorl__load_relaxed_u64(&loop->turn_ns));
 }

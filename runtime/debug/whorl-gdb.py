@@ -420,7 +420,7 @@ class LoopPrinter:
         current = self.value["current"]
         if int(current) != 0:
             task = Task(pointer_to(current, "whorl_task").dereference())
-            stuck = "stuck in" if int(self.value["stuck"]) else "running"
+            stuck = ("running", "stuck in", "blocking in")[int(self.value["stuck"])]
             return '%s task %d "%s"' % (stuck, task.number, task.name())
         if int(self.value["sleeping"]):
             return "sleeping"

@@ -34,6 +34,12 @@
 /* What the loop does with a task once its stack has been left. */
 enum whorl__action { WHORL__ACTION_PARK, WHORL__ACTION_YIELD, WHORL__ACTION_END };
 
+enum whorl__stuck {
+    WHORL__STUCK_NOT,
+    WHORL__STUCK_FOUND, /* the monitor found it in one task for stall_ns */
+    WHORL__STUCK_SAID   /* its task is in a blocking section */
+};
+
 /* Numbers from a counter that loops share: each draws a block, or its line would be everybody's. */
 struct whorl__serials {
     uint64_t next; /* L */
@@ -95,6 +101,8 @@ struct whorl__loop {
 
     /* Others look in */
     void *hot WHORL_ALIGNED(WHORL_CACHE_LINE); /* A */
+    void *section;           /* A: const char, the name of the blocking section that its task is in;
+                                NULL: in none; written by the loop only. sched/rescue.c */
     struct whorl__runqueue queue;
     struct whorl__inbox inbox;
     struct whorl__timers timers;
@@ -104,7 +112,9 @@ struct whorl__loop {
     uint32_t sleeping WHORL_ALIGNED(WHORL_CACHE_LINE); /* A: in, or about to enter, a long poll */
     uint32_t searching;      /* A: counted in idle.word; written by the loop only */
     bool searches_on;        /* L: it may not sleep, and searches on; until sleep_end */
-    uint32_t stuck;          /* A: the monitor found it in one task for stall_ns */
+    uint32_t stuck;          /* A: enum whorl__stuck */
+    unsigned section_depth;  /* L: sections inside one another */
+    uint64_t section_run;    /* A: the run that the section is in; written by the loop only */
     uint32_t watcher;        /* A: 1 + the loop that serves it meanwhile; 0 = none */
     uint32_t watching;       /* L: how many stuck loops this one serves */
     bool watching_blind;     /* L: the epoll of one of them is not inside its own */

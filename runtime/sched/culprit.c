@@ -263,11 +263,14 @@ void whorl__culprit_forked(void)
 static void log_culprit(struct whorl__loop *loop, const char *name, int64_t held_ns, bool blocked,
                         int frames)
 {
+    const char *const section = whorl__rescue_section(loop);
     whorl__log(loop->runtime,
-               "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s; "
+               "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s%s%.*s%s; "
                "give it to a thread, or let it yield. Its stack%s:",
                name, loop->index, held_ns / WHORL_MILLISECOND,
                blocked ? "blocked in a system call" : "computing",
+               section != NULL ? ", in the section \"" : "", WHORL_TASK_NAME_MAX,
+               section != NULL ? section : "", section != NULL ? "\"" : "",
                blocked ? ", as far as can be told" : "");
     log_frames(loop->runtime, frames);
 }

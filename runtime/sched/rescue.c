@@ -13,17 +13,33 @@
  *     each other's epoll inside their own, for who gets stuck while it watches has not cleared up.
  * What it finds becomes ready on the watcher. Pinned tasks stay, and wait.
  *
- * A loop that nobody serves is announced at every look, not once: an announcement is dropped while
- * somebody searches, and that one may be past its own look at the stuck loops, about to sleep.
+ * A loop that nobody serves is announced at every look, not once: its watcher may have got stuck
+ * itself, and an announcement reaches nobody while no loop searches or sleeps.
  *
- * Owns:       runtime->monitor; loop->stuck, watcher, watching.
+ * A task that is about to block can say so (whorl_blocking_begin): its loop is then stuck at once,
+ * what stands in its hot slot goes to the ring, and the monitor does not report it as long as
+ * somebody serves the loop.
+ *
+ *   stuck     NOT --monitor: cas--> FOUND --monitor: cas, loop: swap--> NOT
+ *             NOT, FOUND --loop, in a section: swap--> SAID --loop: swap--> NOT
+ *
+ *   losing order                              ours
+ *   monitor: sees a run that is new to it     monitor: sees a run that is new to it
+ *   loop:    says that it is stuck            loop:    says that it is stuck
+ *   monitor: clears the mark; nobody          monitor: clears what it has found itself, and
+ *            serves the loop for stall_ns              nothing else
+ *
+ * Owns:       runtime->monitor; loop->stuck, section, watcher, watching.
  * Threads:    monitor: marks. The stuck loop, once its task comes back: unmarks. Others: watch.
  * Invariant:  loop k has at most one watcher w with k->watcher == w + 1, and only w has k's epoll
  *             inside its own, until it sees that it is the watcher no longer.
- * Pairs:      C1  marking: stuck := 1 by cas, then stuck_count + 1 - unmarking: the same backwards.
+ *             stuck_count is never less than the number of stuck loops.
+ * Pairs:      C1  marking: stuck_count + 1, then stuck - unmarking: the same backwards.
  *                 Both are hints to the other loops, which look at them every turn.
  *             C2  parking: state := PARKED, full fence, all asleep? - waking loop: sleeping := 0,
  *                 full fence, read state                              (not both may miss)
+ *             C3  section: stuck := SAID, full fence (of notify), read idle.word - sleep:
+ *                 idle.word, full fence, read stuck           (not both may miss, as in I1)
  *
  * The wake-up that a rescuer takes: loop k comes back and sleeps, somebody writes its eventfd, and
  * the rescuer's last look at k's epoll swallows that edge. So who finds a wake in a foreign poller
@@ -72,26 +88,99 @@ void whorl__log(struct whorl__runtime *runtime, const char *format, ...)
 
 /* ---- marking ---- */
 
-static bool set_stuck(struct whorl__loop *loop, bool stuck)
+static void count_stuck(struct whorl__loop *loop, uint32_t more)
 {
-    if (!whorl__cas_u32(&loop->stuck, !stuck, stuck)) {
-        return false;
+    (void)whorl__add_u32(&loop->runtime->monitor.stuck_count, more); /* C1 */
+}
+
+static bool is_stuck(const struct whorl__loop *loop)
+{
+    /* relaxed: a hint, see C1 */
+    return whorl__load_relaxed_u32(&loop->stuck) != WHORL__STUCK_NOT;
+}
+
+static bool has_said_so(const struct whorl__loop *loop)
+{
+    return whorl__load_relaxed_u32(&loop->stuck) == WHORL__STUCK_SAID; /* relaxed: a hint, C1 */
+}
+
+static void mark_found(struct whorl__loop *loop)
+{
+    if (is_stuck(loop)) {
+        return;
     }
-    (void)whorl__add_u32(&loop->runtime->monitor.stuck_count, stuck ? 1 : (uint32_t)-1); /* C1 */
-    return true;
+    count_stuck(loop, 1);
+    if (whorl__cas_u32(&loop->stuck, WHORL__STUCK_NOT, WHORL__STUCK_FOUND)) {
+        whorl__count(&loop->stats.stalls, 1); /* the monitor is the only writer of this one */
+    } else {
+        count_stuck(loop, (uint32_t)-1);
+    }
+}
+
+/* Only what was found: what the loop has said, it takes back itself. */
+static void unmark_found(struct whorl__loop *loop)
+{
+    if (whorl__cas_u32(&loop->stuck, WHORL__STUCK_FOUND, WHORL__STUCK_NOT)) {
+        count_stuck(loop, (uint32_t)-1);
+    }
+}
+
+static void mark_said(struct whorl__loop *loop)
+{
+    count_stuck(loop, 1);
+    if (whorl__swap_u32(&loop->stuck, WHORL__STUCK_SAID) != WHORL__STUCK_NOT) {
+        count_stuck(loop, (uint32_t)-1); /* the monitor had counted it */
+    }
 }
 
 void whorl__rescue_unstuck(struct whorl__loop *loop)
 {
-    (void)set_stuck(loop, false);
-}
-
-static void mark_stuck(struct whorl__loop *loop)
-{
-    if (set_stuck(loop, true)) {
-        whorl__count(&loop->stats.stalls, 1); /* the monitor is the only writer of this one */
+    whorl__store_relaxed_ptr(&loop->section, NULL); /* relaxed: others take it for a sample */
+    if (whorl__swap_u32(&loop->stuck, WHORL__STUCK_NOT) != WHORL__STUCK_NOT) {
+        count_stuck(loop, (uint32_t)-1);
     }
 }
+
+/* ---- blocking sections ---- */
+
+const char *whorl__rescue_section(const struct whorl__loop *loop)
+{
+    /* relaxed, all: the loop's own stores; to others a sample, for reports */
+    const char *const name = whorl__load_relaxed_ptr(&loop->section);
+    const uint64_t run = whorl__load_relaxed_u64(&loop->section_run);
+    return run == whorl__load_relaxed_u64(&loop->stats.runs) ? name : NULL;
+}
+
+void whorl__rescue_enter_section(struct whorl__loop *loop, const char *name)
+{
+    if (whorl__rescue_section(loop) != NULL) {
+        loop->section_depth++;
+        return;
+    }
+    loop->section_depth = 1;
+    /* relaxed, both: for reports, and for the loop itself */
+    whorl__store_relaxed_u64(&loop->section_run, whorl__load_relaxed_u64(&loop->stats.runs));
+    whorl__store_relaxed_ptr(&loop->section, (void *)(uintptr_t)name);
+    if (!loop->runtime->stealing) {
+        return;
+    }
+    whorl__sched_give_hot(loop);
+    mark_said(loop);
+    whorl__idle_notify(loop, loop->runtime); /* C3 */
+}
+
+bool whorl__rescue_leave_section(struct whorl__loop *loop)
+{
+    if (whorl__rescue_section(loop) == NULL) {
+        return false;
+    }
+    if (--loop->section_depth == 0) {
+        whorl__rescue_unstuck(loop);
+    }
+    return true;
+}
+
+/* ---- what the monitor sees ---- */
 
 /* relaxed: what the monitor sees is a sample; a loop it wrongly marks unmarks itself. */
 static bool in_same_run(const struct whorl__loop *loop, const struct sample *sample)
@@ -106,16 +195,37 @@ static bool has_stealable(const struct whorl__loop *loop)
     return whorl__load_relaxed_ptr(&loop->hot) != NULL || whorl__runqueue_length(&loop->queue) > 0;
 }
 
-static bool is_stuck(const struct whorl__loop *loop)
-{
-    return whorl__load_relaxed_u32(&loop->stuck) != 0; /* relaxed: a hint, see C1 */
-}
-
 /* A watcher that is stuck itself is as good as none. */
 static bool is_served(const struct whorl__loop *loop)
 {
     const uint32_t watcher = whorl__load_relaxed_u32(&loop->watcher); /* relaxed: a hint */
     return watcher != 0 && !is_stuck(loop->runtime->loops[watcher - 1]);
+}
+
+bool whorl__rescue_is_wanted(struct whorl__loop *loop)
+{
+    struct whorl__runtime *const runtime = loop->runtime;
+    /* relaxed: as in is_stuck; a section that began before is seen, C3 */
+    if (WHORL_LIKELY(whorl__load_relaxed_u32(&runtime->monitor.stuck_count) == 0)) {
+        return false;
+    }
+    if (is_stuck(loop)) { /* not any more: the monitor has not looked since */
+        whorl__rescue_unstuck(loop);
+    }
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        if (is_stuck(runtime->loops[i]) && !is_served(runtime->loops[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A loop whose task has said that it blocks, and which is served, holds nobody up. Once a report
+ * has named the task, it counts until it has left. */
+static bool is_in_order(const struct whorl__loop *loop, const struct sample *sample)
+{
+    return !in_same_run(loop, sample) ||
+           (!sample->told && has_said_so(loop) && is_served(loop));
 }
 
 /* In debug mode how long it was in the end is told as well, as exactly as the monitor looks. */
@@ -138,11 +248,11 @@ static void tell_begin(struct whorl__loop *loop, struct sample *sample, int64_t 
 static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
 {
     struct whorl__runtime *const runtime = loop->runtime;
-    if (!in_same_run(loop, sample)) {
+    if (is_in_order(loop, sample)) {
         if (sample->told) {
             tell_end(loop, sample, now_ns);
         }
-        whorl__rescue_unstuck(loop);
+        unmark_found(loop);
         sample->runs = whorl__load_relaxed_u64(&loop->stats.runs); /* relaxed: a sample */
         sample->since_ns = now_ns;
         sample->cpu_ns = 0;
@@ -155,8 +265,8 @@ static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now
     if (held_ns >= runtime->report_ns && !sample->told) {
         tell_begin(loop, sample, held_ns);
     }
-    if (runtime->stealing && held_ns >= runtime->stall_ns) {
-        mark_stuck(loop);
+    if (runtime->stealing && (held_ns >= runtime->stall_ns || has_said_so(loop))) {
+        mark_found(loop);
         if (!is_served(loop) || has_stealable(loop)) {
             whorl__idle_notify(NULL, runtime);
         }

@@ -119,6 +119,8 @@ struct whorl__runtime {
 void whorl__sched_submit(struct whorl_task *task);
 /* The same for a task that only gives way: behind all that is ready. By the loop that holds it. */
 void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task);
+/* What is in the loop's hot slot goes to its ring; who could take it from there is not told. */
+void whorl__sched_give_hot(struct whorl__loop *loop);
 /* A new task: behind what is ready, never in the hot slot. `here`: the calling thread's loop if it
  * is one of the task's runtime, else NULL. */
 void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task);
@@ -179,8 +181,16 @@ WHORL_MUST_USE int whorl__monitor_start(struct whorl__runtime *runtime);
 void whorl__monitor_stop(struct whorl__runtime *runtime);
 /* A loop leaves its sleep: the monitor watches again. */
 void whorl__monitor_nudge(struct whorl__runtime *runtime);
-/* The loop's task has come back: it is stuck no longer. */
+/* The loop's task has come back: it is stuck no longer, and in no section. Its own thread. */
 void whorl__rescue_unstuck(struct whorl__loop *loop);
+/* The loop's task is about to block; `name` is for reports. The loop's own thread. */
+void whorl__rescue_enter_section(struct whorl__loop *loop, const char *name);
+/* False: its task is in none. */
+WHORL_MUST_USE bool whorl__rescue_leave_section(struct whorl__loop *loop);
+/* The name of the section that its task is in, or NULL. The loop's own thread; others: a sample. */
+const char *whorl__rescue_section(const struct whorl__loop *loop);
+/* A loop is stuck, and nobody serves it; the caller could. Its own thread. */
+bool whorl__rescue_is_wanted(struct whorl__loop *loop);
 /* Serves stuck loops, those this loop watches and those nobody does. */
 void whorl__rescue_serve_slow(struct whorl__loop *loop);
 

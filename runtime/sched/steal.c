@@ -89,5 +89,5 @@ bool whorl__steal_something_there(struct whorl__loop *loop)
             return true;
         }
     }
-    return false;
+    return whorl__rescue_is_wanted(loop);
 }

@@ -99,13 +99,26 @@ static void push_ring(struct whorl__loop *loop, struct whorl_task *task)
     }
 }
 
-/* The newest goes to the hot slot; what was there before it to the ring, and is told. */
+/* The newest goes to the hot slot; what was there before it to the ring, and is told. In a blocking
+ * section the loop will not come to its hot slot, so all of it goes to the ring. */
 static void push_hot(struct whorl__loop *loop, struct whorl_task *task)
 {
-    struct whorl_task *const before = whorl__swap_ptr(&loop->hot, task);
+    struct whorl_task *before = task;
+    /* relaxed: its own store */
+    if (WHORL_LIKELY(whorl__load_relaxed_ptr(&loop->section) == NULL)) {
+        before = whorl__swap_ptr(&loop->hot, task);
+    }
     if (before != NULL) {
         push_ring(loop, before);
         whorl__idle_notify(loop, loop->runtime);
+    }
+}
+
+void whorl__sched_give_hot(struct whorl__loop *loop)
+{
+    struct whorl_task *const task = whorl__swap_ptr(&loop->hot, NULL);
+    if (task != NULL) {
+        push_ring(loop, task);
     }
 }
 

@@ -569,6 +569,8 @@ static void check_the_rest(void)
     EXPECT(whorl_future_join(future, whorl_after(0), NULL), -ETIMEDOUT);
     EXPECT(whorl_future_set_result(future, NULL), 0);
     EXPECT(whorl_future_await(future, NULL), 0);
+    EXPECT(whorl_blocking_begin("child"), 0);
+    EXPECT(whorl_blocking_end(), 0);
     whorl_future_unref(future);
 }
 

@@ -98,8 +98,10 @@ static void finish_monitor(void *state)
 /* As the monitor marks: sched/rescue.c has no call for one loop alone. */
 static void mark(struct whorl__loop *loop)
 {
-    if (whorl__cas_u32(&loop->stuck, 0, 1)) {
-        (void)whorl__add_u32(&loop->runtime->monitor.stuck_count, 1); /* C1 */
+    uint32_t *const count = &loop->runtime->monitor.stuck_count;
+    (void)whorl__add_u32(count, 1); /* C1 */
+    if (!whorl__cas_u32(&loop->stuck, WHORL__STUCK_NOT, WHORL__STUCK_FOUND)) {
+        (void)whorl__add_u32(count, (uint32_t)-1);
     }
 }
 

@@ -36,7 +36,10 @@ static int hold_the_loop(void *arg)
         const int64_t for_ns = draw(2) == 0 ? draw(30) * WHORL_MILLISECOND
                                             : 1500 * WHORL_MICROSECOND +
                                                   draw(3000) * WHORL_MICROSECOND;
+        const bool says = draw(3) == 0;
+        expect(!says || whorl_blocking_begin("hold") == 0);
         expect((draw(2) == 0 ? whorl_sim_stall(for_ns) : whorl_sim_block(for_ns)) == 0);
+        expect(!says || whorl_blocking_end() == 0);
         dawdle();
     }
     return 0;
