@@ -202,10 +202,15 @@ static void claim_task(struct whorl__waiter *waiter, struct told *told)
 }
 
 /* From here on the waiter is a call: its link is not one any more. */
-static void claim_callback(struct whorl__waiter *waiter, struct told *told)
+static void make_call(struct whorl__waiter *waiter)
 {
     waiter->call.item.fiber = NULL;
     waiter->call.item.body = NULL;
+}
+
+static void claim_callback(struct whorl__waiter *waiter, struct told *told)
+{
+    make_call(waiter);
     whorl__fifo_push(&told->items, &waiter->call.item.ready);
 }
 
@@ -260,6 +265,14 @@ static void tell_callback(struct whorl__callback *call)
         whorl__loop_push_callback(here, call);
     } else {
         run_callback(call, false);
+    }
+}
+
+void whorl__future_call_in_turn(struct whorl_future *future, struct whorl__waiter *waiter)
+{
+    if (!whorl__future_call_when_done(future, waiter)) {
+        make_call(waiter);
+        tell_callback(&waiter->call);
     }
 }
 

@@ -112,6 +112,10 @@ size_t whorl__future_awaiters(struct whorl_future *future, struct whorl_future *
 WHORL_MUST_USE bool whorl__future_call_when_done(struct whorl_future *future,
                                                  struct whorl__waiter *waiter);
 
+/* As call_when_done, but called in any case: if it is done already, then at once, or, on a loop
+ * that keeps strict order, in its turn among the loop's items. */
+void whorl__future_call_in_turn(struct whorl_future *future, struct whorl__waiter *waiter);
+
 /* Takes it back, by one who has a reference on the future. False: it is called, was, or will be. */
 bool whorl__future_call_off(struct whorl_future *future, struct whorl__waiter *waiter);
 

@@ -245,9 +245,8 @@ int whorl_group_spawn(struct whorl_group *opaque, whorl_body *body, void *arg,
     if (enlist(group, member)) {
         (void)whorl__cancel_request(member->task, NULL);
     }
-    if (!whorl__future_call_when_done(&member->task->future, &member->waiter)) {
-        child_done(&member->waiter);
-    }
+    /* One that began at once may have ended: its failure must not meet the block in mid-step. */
+    whorl__future_call_in_turn(&member->task->future, &member->waiter);
     return 0;
 
 free_member:

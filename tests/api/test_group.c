@@ -832,6 +832,89 @@ static void test_mt_16_children_of_many_loops_fail_at_any_moment(void **state)
     }
 }
 
+/* ---- children that begin at once ---- */
+
+struct eager_scene {
+    struct whorl_group group;
+    int cancelling; /* of the block, right after the spawn of a child that failed in it */
+    int added;      /* what the block's next spawn said then */
+    int added_late; /* what a child's spawn said, after it had ended the group */
+    int block;      /* how the block's next wait ended */
+    int end;
+    bool ran;       /* the child that was added began */
+};
+
+static int fail_in_spawn(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int take_note(void *arg)
+{
+    ((struct eager_scene *)arg)->ran = true;
+    return 0;
+}
+
+static int play_eager_failure(void *arg)
+{
+    const struct whorl_attr eager = {.flags = WHORL_EAGER};
+    struct eager_scene *const scene = arg;
+    must(whorl_group_begin(&scene->group));
+    must(whorl_group_spawn(&scene->group, fail_in_spawn, NULL, &eager, NULL));
+    scene->cancelling = whorl_task_cancelling(whorl_task_current());
+    scene->added = whorl_group_spawn(&scene->group, take_note, scene, NULL, NULL);
+    scene->block = whorl_yield();
+    scene->end = whorl_group_end(&scene->group, scene->block, NULL);
+    return 0;
+}
+
+static void test_tg_24_eager_child_that_fails_cancels_the_block_a_pass_later(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct eager_scene scene = {.end = UNSET};
+        assert_int_equal(play(loops, play_eager_failure, &scene), 0);
+        assert_int_equal(scene.block, -ECANCELED);
+        assert_int_equal(scene.end, -EIO);
+        if (loops == 1) { /* weaker at several: it may be cancelled in the spawn */
+            assert_int_equal(scene.cancelling, 0);
+            assert_int_equal(scene.added, 0);
+            assert_false(scene.ran);
+        }
+    }
+}
+
+static int end_and_add(void *arg)
+{
+    struct eager_scene *const scene = arg;
+    whorl_group_cancel(&scene->group);
+    scene->added_late = whorl_group_spawn(&scene->group, take_note, scene, NULL, NULL);
+    return 0;
+}
+
+static int play_eager_late(void *arg)
+{
+    const struct whorl_attr eager = {.flags = WHORL_EAGER};
+    struct eager_scene *const scene = arg;
+    must(whorl_group_begin(&scene->group));
+    must(whorl_group_spawn(&scene->group, end_and_add, scene, &eager, NULL));
+    scene->end = whorl_group_end(&scene->group, 0, NULL);
+    return 0;
+}
+
+static void test_tg_25_child_added_by_an_eager_child_while_aborting_is_refused(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct eager_scene scene = {.end = UNSET, .added_late = UNSET};
+        assert_int_equal(play(loops, play_eager_late, &scene), 0);
+        assert_int_equal(scene.added_late, -ESHUTDOWN);
+        assert_false(scene.ran);
+        assert_int_equal(scene.end, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -866,6 +949,8 @@ int main(void)
         cmocka_unit_test(test_tg_28_empty_group_does_not_suspend),
         cmocka_unit_test(test_tmo_20_timeout_around_a_group),
         cmocka_unit_test(test_mt_16_children_of_many_loops_fail_at_any_moment),
+        cmocka_unit_test(test_tg_24_eager_child_that_fails_cancels_the_block_a_pass_later),
+        cmocka_unit_test(test_tg_25_child_added_by_an_eager_child_while_aborting_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

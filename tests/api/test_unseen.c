@@ -1,6 +1,6 @@
 /*
- * Failures that nobody looks at: rows FUT-14, FUT-15, FUT-16, TASK-11 and CANC-28 of asyncio's
- * semantics; WHORL_QUIET, whorl_task_detach.
+ * Failures that nobody looks at: rows FUT-14, FUT-15, FUT-16, TASK-11, CANC-28, GATH-3 and SHLD-5
+ * of asyncio's semantics; WHORL_QUIET, whorl_task_detach.
  */
 #include "support/play.h"
 
@@ -470,6 +470,74 @@ static void test_after_the_run_standard_error_is_told(void **state)
     assert_int_equal(count_reports(1, none), 0);
 }
 
+/* ---- behind a gather, behind shields ---- */
+
+static void test_gath_3_errors_after_the_first_are_not_reported(void **state)
+{
+    (void)state;
+    FOR_LOOPS(loops)
+    {
+        assert_int_equal(count_reports(loops, gather_failing), 0);
+    }
+}
+
+/* Two shields, both cancelled, of one future that then fails. */
+static int fail_behind_shields(void *arg)
+{
+    struct told *const told = arg;
+    struct whorl_future *const inner = new_future();
+    for (int i = 0; i < 2; i++) {
+        struct whorl_future *shield;
+        must(whorl_shield(inner, &shield));
+        must(whorl_future_cancel(shield, NULL) ? 0 : -EPROTO);
+        whorl_future_unref(shield);
+    }
+    must(whorl_future_set_error(inner, -EIO));
+    settle();
+    whorl_future_unref(inner);
+    return told->error;
+}
+
+static int succeed_behind_shield(void *arg)
+{
+    struct whorl_future *const inner = new_future();
+    struct whorl_future *shield;
+    must(whorl_shield(inner, &shield));
+    must(whorl_future_cancel(shield, NULL) ? 0 : -EPROTO);
+    must(whorl_future_set_result(inner, arg));
+    whorl_future_unref(shield);
+    whorl_future_unref(inner);
+    return 0;
+}
+
+/* The shield has the error, and somebody looks there. */
+static int fail_through_shield(void *arg)
+{
+    (void)arg;
+    struct whorl_future *const inner = new_future();
+    struct whorl_future *shield;
+    must(whorl_shield(inner, &shield));
+    must(whorl_future_set_error(inner, -EIO));
+    must(whorl_future_await(shield, NULL) == -EIO ? 0 : -EPROTO);
+    whorl_future_unref(shield);
+    whorl_future_unref(inner);
+    return 0;
+}
+
+static void test_shld_5_error_behind_a_cancelled_shield_is_reported_once(void **state)
+{
+    (void)state;
+    FOR_LOOPS(loops)
+    {
+        struct told told = {0};
+        assert_int_equal(run_telling(loops, fail_behind_shields, &told), -EIO);
+        assert_int_equal(told.reports, 1);
+        assert_true(told.of_future);
+        assert_int_equal(count_reports(loops, succeed_behind_shield), 0);
+        assert_int_equal(count_reports(loops, fail_through_shield), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +551,8 @@ int main(void)
         cmocka_unit_test(test_handler_may_keep_the_task_it_is_told_of),
         cmocka_unit_test(test_last_reference_given_back_by_a_thread_tells_the_runtime),
         cmocka_unit_test(test_after_the_run_standard_error_is_told),
+        cmocka_unit_test(test_gath_3_errors_after_the_first_are_not_reported),
+        cmocka_unit_test(test_shld_5_error_behind_a_cancelled_shield_is_reported_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
