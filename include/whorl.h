@@ -9,6 +9,8 @@
  *   - int results are 0 (or a count, or a descriptor) on success and -errno on failure; errno
  *     itself is never the way an error is told, and its value is kept per task;
  *   - outputs named ret_x are written on success only;
+ *   - a NULL where something is needed is -EINVAL; from a bool false, from a pointer NULL, and
+ *     where nothing is returned nothing happens. What gives back or frees takes NULL;
  *   - times are absolute nanoseconds on CLOCK_MONOTONIC, WHORL_NEVER means no deadline;
  *   - "waits" means that the task is parked and its loop runs others; every waiting call is a
  *     cancellation point and may then return -ECANCELED;

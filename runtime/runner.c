@@ -182,6 +182,9 @@ int whorl_runtime_spawn(struct whorl_runtime *runtime, whorl_body *body, void *a
 
 uint64_t whorl_runtime_id(struct whorl_runtime *runtime)
 {
+    if (runtime == NULL) {
+        return 0;
+    }
     return inside(runtime)->id;
 }
 

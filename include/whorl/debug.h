@@ -124,7 +124,8 @@ WHORL_API int whorl_debug_get(void);
  *               shows calls of its own first
  *   max         how many fit; may be 0, then ret_frames may be NULL
  *
- * Returns how many there are, which may be more than max; 0: it is not known; -ECHILD.
+ * Returns how many there are, which may be more than max; 0: it is not known; -ECHILD;
+ * -EINVAL (task NULL, or no place for the frames).
  *
  * From:    anywhere; the caller has a reference, or is the task    Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no

@@ -448,6 +448,9 @@ static int connect_to(const struct address *address, int64_t deadline_ns)
 
 int whorl_tcp_connect_until(const char *address, int port, int64_t deadline_ns)
 {
+    if (address == NULL) {
+        return -EINVAL;
+    }
     struct address parsed;
     const int error = parse_tcp(address, port, &parsed);
     return error != 0 ? error : connect_to(&parsed, deadline_ns);

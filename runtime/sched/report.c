@@ -225,7 +225,9 @@ int whorl_exception_handler_get(whorl_exception_handler **ret_handler, void **re
     }
     struct whorl__reporter *const reporter = &here->runtime->reporter;
     const bool entered = enter(reporter);
-    *ret_handler = reporter->handler;
+    if (ret_handler != NULL) {
+        *ret_handler = reporter->handler;
+    }
     if (ret_handler_arg != NULL) {
         *ret_handler_arg = reporter->handler_arg;
     }
@@ -237,6 +239,9 @@ int whorl_exception_handler_get(whorl_exception_handler **ret_handler, void **re
 
 int whorl_exception_handler_call(const struct whorl_report *report)
 {
+    if (report == NULL) {
+        return -EINVAL;
+    }
     struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
         return whorl__error_outside();
@@ -251,7 +256,7 @@ int whorl_exception_handler_call(const struct whorl_report *report)
 int whorl_exception_handler_default(const struct whorl_report *report)
 {
     struct whorl__loop *const here = whorl__loop_current();
-    if (report->message == NULL) {
+    if (report == NULL || report->message == NULL) {
         return -EINVAL;
     }
     if (here != NULL) {

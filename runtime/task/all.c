@@ -94,6 +94,9 @@ static int find_all(struct whorl__runtime *runtime, struct found *found)
 
 int whorl_all_tasks(struct whorl_task *near, struct whorl_task ***ret_tasks, size_t *ret_count)
 {
+    if (ret_tasks == NULL || ret_count == NULL) {
+        return -EINVAL;
+    }
     struct whorl__loop *const here = whorl__loop_current();
     const bool in_task = here != NULL && here->current != NULL;
     struct found found = {0};

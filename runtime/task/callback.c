@@ -384,7 +384,7 @@ static void wait_until_ran(struct whorl_handle *handle)
 
 bool whorl_handle_cancel(struct whorl_handle *handle)
 {
-    if (is_inherited(handle)) {
+    if (handle == NULL || is_inherited(handle)) {
         return false;
     }
     if (claim(handle, CANCELLED)) {
@@ -402,12 +402,13 @@ bool whorl_handle_cancel(struct whorl_handle *handle)
 
 bool whorl_handle_cancelled(const struct whorl_handle *handle)
 {
-    return whorl__load_relaxed_u32(&handle->state) == CANCELLED; /* relaxed: orders nothing */
+    /* relaxed: orders nothing */
+    return handle != NULL && whorl__load_relaxed_u32(&handle->state) == CANCELLED;
 }
 
 int64_t whorl_handle_when(const struct whorl_handle *handle)
 {
-    return handle->when_ns;
+    return handle != NULL ? handle->when_ns : 0;
 }
 
 void whorl_handle_unref(struct whorl_handle *handle)
@@ -522,7 +523,7 @@ int whorl_future_add_done_callback(struct whorl_future *future, whorl_done_callb
                                    void *arg)
 {
     struct whorl__loop *const here = whorl__loop_here();
-    if (callback == NULL) {
+    if (future == NULL || callback == NULL) {
         return -EINVAL;
     }
     if (whorl__future_is_inherited(future)) {
@@ -554,7 +555,7 @@ int whorl_future_remove_done_callback(struct whorl_future *future, whorl_done_ca
     struct whorl__list removed;
     struct whorl__list *link;
     int count = 0;
-    if (whorl__future_is_inherited(future)) {
+    if (future == NULL || whorl__future_is_inherited(future)) {
         return 0;
     }
     whorl__list_init(&removed);

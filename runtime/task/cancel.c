@@ -579,11 +579,14 @@ void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section 
 
 bool whorl_cancel(struct whorl_task *task, const char *message)
 {
-    return whorl_future_cancel(&task->future, message);
+    return task != NULL && whorl_future_cancel(&task->future, message);
 }
 
 int whorl_task_cancelling(struct whorl_task *task)
 {
+    if (task == NULL) {
+        return -EINVAL;
+    }
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
@@ -595,6 +598,9 @@ int whorl_task_cancelling(struct whorl_task *task)
 
 int whorl_uncancel(struct whorl_task *task)
 {
+    if (task == NULL) {
+        return -EINVAL;
+    }
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }

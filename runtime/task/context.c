@@ -308,6 +308,9 @@ static struct token *token_of(struct whorl_local_token *token)
 
 void whorl_local_forget(struct whorl_local_token *opaque)
 {
+    if (opaque == NULL) {
+        return;
+    }
     struct token *const token = token_of(opaque);
     if (token->live) {
         token->live = false;
@@ -317,6 +320,9 @@ void whorl_local_forget(struct whorl_local_token *opaque)
 
 int whorl_local_reset(struct whorl_local_token *opaque)
 {
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
     struct token *const token = token_of(opaque);
     struct whorl__binding replaced;
     if (!token->live) {
@@ -363,6 +369,9 @@ int whorl_local_set(const struct whorl_local *key, void *value, struct whorl_loc
 
 void *whorl_local_get(const struct whorl_local *key)
 {
+    if (key == NULL) {
+        return NULL;
+    }
     struct whorl_task *task;
     return value_of(read_word(find_word(&task)), key);
 }
@@ -371,6 +380,9 @@ void *whorl_local_get(const struct whorl_local *key)
 
 int whorl_context_new(struct whorl_context **ret_context)
 {
+    if (ret_context == NULL) {
+        return -EINVAL;
+    }
     struct whorl_context *const context = whorl__fork_watch() == 0 ? context_make(NULL) : NULL;
     if (context == NULL) {
         return -ENOMEM;
@@ -381,6 +393,9 @@ int whorl_context_new(struct whorl_context **ret_context)
 
 int whorl_context_copy(struct whorl_context **ret_context)
 {
+    if (ret_context == NULL) {
+        return -EINVAL;
+    }
     struct whorl_context *context;
     const int error = whorl_context_new(&context);
     if (error == 0) {
@@ -392,6 +407,9 @@ int whorl_context_copy(struct whorl_context **ret_context)
 
 struct whorl_context *whorl_context_ref(struct whorl_context *context)
 {
+    if (context == NULL) {
+        return NULL;
+    }
     (void)whorl__add_u32(&context->references, 1);
     return context;
 }
@@ -409,6 +427,9 @@ void whorl_context_unref(struct whorl_context *context)
 
 void *whorl_context_get(struct whorl_context *context, const struct whorl_local *key)
 {
+    if (context == NULL || key == NULL) {
+        return NULL;
+    }
     if (is_inherited(context)) {
         return key->initial; /* whoever holds its lock is not here */
     }
@@ -502,6 +523,9 @@ static struct whorl_context *share_locked(struct whorl_task *task, struct whorl_
 
 int whorl_task_context(struct whorl_task *task, struct whorl_context **ret_context)
 {
+    if (task == NULL || ret_context == NULL) {
+        return -EINVAL;
+    }
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }

@@ -97,6 +97,9 @@ static const struct whorl__origin *origin_of(struct whorl_task *task)
 
 int whorl_task_origin(struct whorl_task *task, void **ret_frames, int max)
 {
+    if (task == NULL || (ret_frames == NULL && max > 0)) {
+        return -EINVAL;
+    }
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }

@@ -632,6 +632,9 @@ static void fill(struct whorl_executor *executor, const struct whorl_executor_op
 int whorl_executor_new(const struct whorl_executor_options *options,
                        struct whorl_executor **ret_executor)
 {
+    if (ret_executor == NULL) {
+        return -EINVAL;
+    }
     static const struct whorl_executor_options defaults;
     const struct whorl_executor_options *const chosen = options != NULL ? options : &defaults;
     struct whorl_future *ended;
@@ -663,6 +666,9 @@ static void join_left(struct whorl_executor *executor)
 
 int whorl_executor_shutdown(struct whorl_executor *executor, unsigned flags, int64_t deadline_ns)
 {
+    if (executor == NULL) {
+        return -EINVAL;
+    }
     const struct whorl__work *const work = whorl__tls_work();
     if (whorl__executor_is_inherited(executor)) {
         return -ECHILD;
@@ -699,6 +705,9 @@ void whorl_executor_free(struct whorl_executor *executor)
 
 int whorl_executor_stats(struct whorl_executor *executor, struct whorl_executor_stats *ret_stats)
 {
+    if (ret_stats == NULL) {
+        return -EINVAL;
+    }
     const int error = executor != NULL ? 0 : whorl__executor_look_default(&executor);
     if (error != 0) {
         return error;

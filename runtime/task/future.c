@@ -442,6 +442,9 @@ static int wait_in_thread(struct whorl_future *future, int64_t deadline_ns, void
 static int wait_for_future(struct whorl_future *future, bool awaits, int64_t deadline_ns,
                            void **ret_value)
 {
+    if (WHORL_UNLIKELY(future == NULL)) {
+        return -EINVAL;
+    }
     if (whorl__future_is_done(future)) {
         return take_done(future, awaits, ret_value);
     }
@@ -484,6 +487,9 @@ bool whorl__future_is_inherited_slow(const struct whorl_future *future)
 
 int whorl_future_new(struct whorl_future **ret_future)
 {
+    if (ret_future == NULL) {
+        return -EINVAL;
+    }
     struct whorl__free_future *const plain = whorl__os->alloc(sizeof *plain);
     if (plain == NULL || whorl__fork_watch() != 0) {
         whorl__os->free(plain);
@@ -497,6 +503,9 @@ int whorl_future_new(struct whorl_future **ret_future)
 
 struct whorl_future *whorl_future_ref(struct whorl_future *future)
 {
+    if (WHORL_UNLIKELY(future == NULL)) {
+        return NULL;
+    }
     (void)whorl__add_u32(&future->references, 1);
     return future;
 }
@@ -547,6 +556,9 @@ void whorl_future_unref(struct whorl_future *future)
 
 static int complete_plain(struct whorl_future *future, const struct whorl__outcome *outcome)
 {
+    if (WHORL_UNLIKELY(future == NULL)) {
+        return -EINVAL;
+    }
     if (future->kind != WHORL__FUTURE_PLAIN) {
         return -EPERM;
     }
@@ -582,6 +594,9 @@ bool whorl__future_cancel_plain(struct whorl_future *future, const char *message
 
 bool whorl_future_cancel(struct whorl_future *future, const char *message)
 {
+    if (future == NULL) {
+        return false;
+    }
     if (whorl__future_is_inherited(future)) {
         return false;
     }
@@ -606,6 +621,9 @@ int whorl_future_join(struct whorl_future *future, int64_t deadline_ns, void **r
 
 int whorl_future_result(struct whorl_future *future, void **ret_value)
 {
+    if (future == NULL) {
+        return -EINVAL;
+    }
     if (whorl__future_is_done(future)) {
         return take_result(future, ret_value);
     }
@@ -614,16 +632,25 @@ int whorl_future_result(struct whorl_future *future, void **ret_value)
 
 bool whorl_future_done(struct whorl_future *future)
 {
+    if (WHORL_UNLIKELY(future == NULL)) {
+        return false;
+    }
     return whorl__future_is_done(future);
 }
 
 bool whorl_future_cancelled(struct whorl_future *future)
 {
+    if (future == NULL) {
+        return false;
+    }
     /* acquire, pairs F1 */
     return (whorl__load_acquire_u32(&future->word) & CANCELLED) != 0;
 }
 
 const char *whorl_future_cancel_message(struct whorl_future *future)
 {
+    if (future == NULL) {
+        return NULL;
+    }
     return whorl__future_is_done(future) ? future->message : NULL;
 }

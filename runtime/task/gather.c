@@ -27,6 +27,8 @@
 #define OVER   (UINT32_C(1) << 31) /* all children have reported */
 #define FAILED (UINT32_C(1) << 30) /* the first failure has ended it, and no cancel can */
 
+#define FLAGS  ((unsigned)WHORL_GATHER_RETURN_EXCEPTIONS)
+
 /* By who only looks: he holds a lock meanwhile. */
 #define LOOKED_AT_MAX 1024
 
@@ -140,6 +142,9 @@ static struct gather *allocate(size_t count, unsigned flags)
 int whorl_gather_start(struct whorl_future *const *futures, size_t count, unsigned flags,
                        struct whorl_future **ret_gather)
 {
+    if (ret_gather == NULL || (futures == NULL && count > 0) || (flags & ~FLAGS) != 0) {
+        return -EINVAL;
+    }
     for (size_t i = 0; i < count; i++) {
         if (futures[i] == NULL) {
             return -EINVAL;
@@ -244,6 +249,9 @@ unsigned whorl__gather_look(const struct whorl_future *future,
 int whorl_gather(struct whorl_task *const *tasks, size_t count, unsigned flags,
                  struct whorl_result *results)
 {
+    if (tasks == NULL && count > 0) {
+        return -EINVAL;
+    }
     struct whorl_task *const self = whorl__task_current();
     for (size_t i = 0; i < count; i++) {
         if (tasks[i] == NULL) {

@@ -280,21 +280,33 @@ static int ask(struct whorl_generator *generator, const struct call *call, void 
 
 int whorl_generator_next(struct whorl_generator *generator, void **ret_item)
 {
+    if (generator == NULL) {
+        return -EINVAL;
+    }
     return ask(generator, &(struct call){0}, ret_item);
 }
 
 int whorl_generator_send(struct whorl_generator *generator, void *sent, void **ret_item)
 {
+    if (generator == NULL) {
+        return -EINVAL;
+    }
     return ask(generator, &(struct call){.sent = sent}, ret_item);
 }
 
 int whorl_generator_throw(struct whorl_generator *generator, int error, void **ret_item)
 {
+    if (generator == NULL) {
+        return -EINVAL;
+    }
     return error >= 0 ? -EINVAL : ask(generator, &(struct call){.told = error}, ret_item);
 }
 
 int whorl_generator_close(struct whorl_generator *generator)
 {
+    if (generator == NULL) {
+        return -EINVAL;
+    }
     const struct call call = {.told = -ESHUTDOWN, .closes = true};
     struct whorl_task *const task = whorl__task_current();
     enum whorl__generator_phase from;
@@ -342,6 +354,9 @@ static int check_attr(const struct whorl_generator_attr *attr)
 int whorl_generator_new(whorl_body *body, void *arg, const struct whorl_generator_attr *attr,
                         struct whorl_generator **ret_generator)
 {
+    if (ret_generator == NULL) {
+        return -EINVAL;
+    }
     static const struct whorl_generator_attr plain;
     const struct whorl_generator_attr *const wanted = attr != NULL ? attr : &plain;
     if (body == NULL || check_attr(wanted) != 0) {
@@ -368,6 +383,9 @@ int whorl_generator_new(whorl_body *body, void *arg, const struct whorl_generato
 
 struct whorl_generator *whorl_generator_ref(struct whorl_generator *generator)
 {
+    if (generator == NULL) {
+        return NULL;
+    }
     whorl__add_relaxed_u32(&generator->word, WHORL__GENERATOR_REFERENCE); /* relaxed: it has one */
     return generator;
 }
@@ -432,20 +450,32 @@ void whorl_generator_unref(struct whorl_generator *generator)
 
 const char *whorl_generator_name(const struct whorl_generator *generator)
 {
+    if (generator == NULL) {
+        return NULL;
+    }
     return generator->name;
 }
 
 struct whorl_iterator *whorl_generator_iterator(struct whorl_generator *generator)
 {
+    if (generator == NULL) {
+        return NULL;
+    }
     return &generator->iterator;
 }
 
 int whorl_iterator_next(struct whorl_iterator *iterator, void **ret_item)
 {
+    if (iterator == NULL) {
+        return -EINVAL;
+    }
     return iterator->next(iterator, ret_item);
 }
 
 int whorl_iterator_close(struct whorl_iterator *iterator)
 {
+    if (iterator == NULL) {
+        return -EINVAL;
+    }
     return iterator->close != NULL ? iterator->close(iterator) : 0;
 }

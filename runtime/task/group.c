@@ -218,6 +218,9 @@ static bool enlist(struct group *group, struct member *member)
 int whorl_group_spawn(struct whorl_group *opaque, whorl_body *body, void *arg,
                       const struct whorl_attr *attr, struct whorl_task **ret_task)
 {
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
     struct group *const group = group_of(opaque);
     if (group->scope.task == NULL) {
         return -EINVAL;
@@ -270,6 +273,9 @@ static bool is_open(const struct whorl_task *task, const struct group *group)
 
 int whorl_group_begin(struct whorl_group *opaque)
 {
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
     struct group *const group = group_of(opaque);
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
@@ -292,6 +298,9 @@ int whorl_group_begin(struct whorl_group *opaque)
 
 void whorl_group_cancel(struct whorl_group *opaque)
 {
+    if (opaque == NULL) {
+        return;
+    }
     struct group *const group = group_of(opaque);
     if (group->scope.task != NULL && !whorl__task_is_inherited(group->scope.task)) {
         abort_group(group, true);
@@ -354,6 +363,9 @@ static bool stands(const struct group *group, const struct whorl_task *task)
 
 int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors **ret_errors)
 {
+    if (opaque == NULL || group_of(opaque)->scope.task == NULL) {
+        return -EINVAL;
+    }
     struct group *const group = group_of(opaque);
     struct whorl_task *const task = group->scope.task;
     bool cancelled = error == -ECANCELED;

@@ -109,7 +109,7 @@ int whorl_staggered_race(struct whorl_attempt *attempts, size_t count, int64_t d
     if (whorl__task_current() == NULL) {
         return whorl__error_outside();
     }
-    if (count == 0) {
+    if (attempts == NULL || count == 0 || ret_winner == NULL) {
         return -EINVAL;
     }
     race.watch = whorl__watch_new(count);

@@ -77,7 +77,7 @@ bool whorl__shield_cancel(struct whorl_future *future, const struct whorl__outco
 
 int whorl_shield(struct whorl_future *inner, struct whorl_future **ret_shield)
 {
-    if (inner == NULL) {
+    if (inner == NULL || ret_shield == NULL) {
         return -EINVAL;
     }
     if (whorl__future_is_done(inner)) {
@@ -115,6 +115,9 @@ static struct whorl__section *section_of(struct whorl_shield *shield)
 
 int whorl_shield_begin(struct whorl_shield *shield)
 {
+    if (shield == NULL) {
+        return -EINVAL;
+    }
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
         return whorl__error_outside();
@@ -125,6 +128,9 @@ int whorl_shield_begin(struct whorl_shield *shield)
 
 void whorl_shield_end(struct whorl_shield *shield)
 {
+    if (shield == NULL) {
+        return;
+    }
     struct whorl__section *const section = section_of(shield);
     struct whorl_task *const task = section->scope.task;
     if (!whorl__task_is_inherited(task)) {

@@ -423,29 +423,35 @@ int whorl_return(void *value)
     return 0;
 }
 
+/* NULL of NULL, for whoever checks it; the future is the first member. */
+static struct whorl_future *future_of(struct whorl_task *task)
+{
+    return task != NULL ? &task->future : NULL;
+}
+
 int whorl_await(struct whorl_task *task, void **ret_value)
 {
-    return whorl_future_await(&task->future, ret_value);
+    return whorl_future_await(future_of(task), ret_value);
 }
 
 int whorl_join(struct whorl_task *task, int64_t deadline_ns, void **ret_value)
 {
-    return whorl_future_join(&task->future, deadline_ns, ret_value);
+    return whorl_future_join(future_of(task), deadline_ns, ret_value);
 }
 
 int whorl_task_result(struct whorl_task *task, void **ret_value)
 {
-    return whorl_future_result(&task->future, ret_value);
+    return whorl_future_result(future_of(task), ret_value);
 }
 
 bool whorl_task_done(struct whorl_task *task)
 {
-    return whorl_future_done(&task->future);
+    return whorl_future_done(future_of(task));
 }
 
 bool whorl_task_cancelled(struct whorl_task *task)
 {
-    return whorl_future_cancelled(&task->future);
+    return whorl_future_cancelled(future_of(task));
 }
 
 const char *whorl_cancel_message(void)
@@ -456,6 +462,9 @@ const char *whorl_cancel_message(void)
 
 const char *whorl_task_name(struct whorl_task *task)
 {
+    if (task == NULL) {
+        return NULL;
+    }
     if (whorl__task_is_inherited(task)) {
         return task->name; /* as the fork found it; empty unless somebody named it or had asked */
     }
@@ -472,6 +481,9 @@ const char *whorl_task_name(struct whorl_task *task)
 
 void whorl_task_set_name(struct whorl_task *task, const char *name)
 {
+    if (task == NULL || name == NULL) {
+        return;
+    }
     if (whorl__task_is_inherited(task)) {
         return;
     }
@@ -480,6 +492,9 @@ void whorl_task_set_name(struct whorl_task *task, const char *name)
 
 struct whorl_task *whorl_task_ref(struct whorl_task *task)
 {
+    if (task == NULL) {
+        return NULL;
+    }
     (void)whorl_future_ref(&task->future);
     return task;
 }
@@ -501,5 +516,5 @@ void whorl_task_detach(struct whorl_task *task)
 
 struct whorl_future *whorl_task_future(struct whorl_task *task)
 {
-    return &task->future;
+    return future_of(task);
 }

@@ -78,6 +78,9 @@ static void disarm(struct whorl__scope *scope)
 
 int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
+    if (WHORL_UNLIKELY(timeout == NULL)) {
+        return -EINVAL;
+    }
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
         return whorl__error_outside();
@@ -106,6 +109,9 @@ static void await_mover(const struct whorl__scope *scope)
 
 int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
 {
+    if (WHORL_UNLIKELY(timeout == NULL)) {
+        return -EINVAL;
+    }
     struct whorl__scope *const scope = scope_of(timeout);
     if (whorl__task_is_inherited(scope->task)) {
         return -ECHILD;
@@ -154,6 +160,9 @@ static int move(struct whorl__scope *scope, int64_t deadline_ns)
 
 int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
 {
+    if (timeout == NULL) {
+        return -EINVAL;
+    }
     struct whorl__scope *const scope = scope_of(timeout);
     if (whorl__task_is_inherited(scope->task)) {
         return -ECHILD;
@@ -174,12 +183,18 @@ int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
 
 int64_t whorl_timeout_when(const struct whorl_timeout *timeout)
 {
+    if (timeout == NULL) {
+        return WHORL_NEVER;
+    }
     const struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
     return (int64_t)whorl__load_relaxed_u64(&scope->deadline_ns); /* relaxed: a figure */
 }
 
 bool whorl_timeout_expired(const struct whorl_timeout *timeout)
 {
+    if (timeout == NULL) {
+        return false;
+    }
     struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
     if (whorl__task_is_inherited(scope->task)) {
         return whorl__scope_expired(scope);
@@ -213,6 +228,9 @@ static int cancel_and_wait(struct whorl_future *future, void **ret_value)
 
 int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns, void **ret_value)
 {
+    if (future == NULL) {
+        return -EINVAL;
+    }
     const struct whorl_task *const self = whorl__task_current();
     if (self == NULL) {
         return whorl__error_outside();

@@ -317,7 +317,7 @@ int whorl_wait(struct whorl_future *const *futures, size_t count, enum whorl_ret
                int64_t deadline_ns, bool *ret_done)
 {
     struct whorl_completed *watch;
-    if (count == 0 || when > WHORL_FIRST_EXCEPTION) {
+    if (futures == NULL || count == 0 || when > WHORL_FIRST_EXCEPTION) {
         return -EINVAL;
     }
     if (holds_own(futures, count)) {
@@ -366,7 +366,7 @@ int whorl_first_of(struct whorl_future *const *futures, size_t count, int64_t de
                    size_t *ret_index)
 {
     struct whorl_completed *watch;
-    if (count == 0) {
+    if (futures == NULL || count == 0 || ret_index == NULL) {
         return -EINVAL;
     }
     if (holds_own(futures, count)) {
@@ -395,6 +395,9 @@ static bool is_inherited(struct whorl_completed *completed)
 int whorl_as_completed(struct whorl_future *const *futures, size_t count, int64_t deadline_ns,
                        struct whorl_completed **ret_completed)
 {
+    if (ret_completed == NULL || (futures == NULL && count > 0)) {
+        return -EINVAL;
+    }
     const int error = make(futures, count, false, ret_completed);
     if (error == 0) {
         (*ret_completed)->deadline_ns = deadline_ns;
@@ -422,6 +425,9 @@ int whorl__watch_next(struct whorl_completed *completed, int64_t deadline_ns, si
 
 int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
 {
+    if (completed == NULL || ret_index == NULL) {
+        return -EINVAL;
+    }
     return whorl__watch_next(completed, completed->deadline_ns, ret_index);
 }
 

@@ -152,6 +152,9 @@ static int see_to_its_end(struct whorl_future *future, void **ret_value)
 int whorl_to_thread(whorl_body *body, void *arg, const struct whorl_work_attr *attr,
                     void **ret_value)
 {
+    if (body == NULL) {
+        return -EINVAL;
+    }
     struct whorl_work_attr wanted = attr != NULL ? *attr : (struct whorl_work_attr){0};
     struct whorl_future *future;
     int error = whorl__task_current() != NULL ? 0 : whorl__error_outside();

@@ -5,7 +5,7 @@
  * Children are made by a task and by a plain thread, at the worst moment there is: every lock that
  * a call could want is held, as if by a thread that did not come along. A child checks by itself,
  * says on stderr what was wrong, and its exit code counts that. An alarm ends one that hangs.
- * test_fork_calls.sh sees to it that every public function is called here.
+ * test_every_call.sh sees to it that every public function is called here.
  */
 #include "support/child.h"
 #include "support/play.h"
