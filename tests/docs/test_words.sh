@@ -7,6 +7,8 @@ export LC_ALL=C
 page=docs/guide/coming-from-asyncio.md
 words=tests/docs/asyncio_words.txt
 failures=0
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
 
 # failed WHAT LINES...: one failure, if there are such lines.
 failed_for() {
@@ -19,15 +21,24 @@ listed() {
     grep -v '^#' $words | sort -u
 }
 
-# The names in code quotes in the first column of the page's tables: Task.cancel, gather.
+# The names in code quotes in the first column of the tables of page $1: Task.cancel, gather.
 # shellcheck disable=SC2016 # the quotes are those of the page
 explained() {
-    sed -n 's/^| \([^|]*\) |.*/\1/p' $page | grep -o '`[^`]*`' |
+    sed -n 's/^| \([^|]*\) |.*/\1/p' "$1" | grep -o '`[^`]*`' |
         grep -oE '[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_]+)?' | sort -u
 }
 
 test_each_word_stands_in_a_table() {
-    failed_for "no table of $page has" "$(comm -23 <(listed) <(explained))"
+    failed_for "no table of $page has" "$(comm -23 <(listed) <(explained $page))"
+}
+
+# Whoever makes a word that was not here takes it out of that table.
+test_no_word_is_here_and_not_here() {
+    local here absent
+    here=$(sed '/^## Not here/,$d' $page >"$work/here" && explained "$work/here")
+    absent=$(sed -n '/^## Not here/,/^## A /p' $page >"$work/absent" && explained "$work/absent")
+    failed_for "$page explains, and has under Not here" \
+        "$(comm -12 <(echo "$here") <(echo "$absent") | grep -Fxf <(listed))"
 }
 
 # Of Python 3.11 only, say; what later versions added stands in the list all the same.
@@ -70,6 +81,7 @@ test_each_function_of_the_guides_exists() {
 }
 
 test_each_word_stands_in_a_table
+test_no_word_is_here_and_not_here
 test_list_has_what_this_python_has
 test_each_function_stands_in_a_guide
 test_each_function_of_the_guides_exists
