@@ -327,7 +327,7 @@ static int cancel_running(void *arg)
     return 0;
 }
 
-static void test_thr_3_a_cancelled_function_runs_on(void **state)
+static void test_thr_3_and_fut_20_a_cancelled_function_runs_on(void **state)
 {
     /* The awaiter gets its cancel at once; the argument lives until the function has ended, which
      * the end of the runtime waits for. */
@@ -408,7 +408,7 @@ static int withdraw_queued(void *arg)
     return 0;
 }
 
-static void test_thr_3_work_that_has_not_begun_is_withdrawn(void **state)
+static void test_thr_3_and_fut_20_work_that_has_not_begun_is_withdrawn(void **state)
 {
     /* Its function is not called, its argument is freed. */
     (void)state;
@@ -1118,9 +1118,9 @@ int main(void)
         cmocka_unit_test(test_to_thread_outside_a_task_is_eperm),
         cmocka_unit_test(test_thr_2_the_default_executor_is_made_at_first_use),
         cmocka_unit_test(test_thr_2_set_default_executor_replaces_it),
-        cmocka_unit_test(test_thr_3_a_cancelled_function_runs_on),
+        cmocka_unit_test(test_thr_3_and_fut_20_a_cancelled_function_runs_on),
         cmocka_unit_test(test_thr_3_with_finish_the_function_is_waited_for),
-        cmocka_unit_test(test_thr_3_work_that_has_not_begun_is_withdrawn),
+        cmocka_unit_test(test_thr_3_and_fut_20_work_that_has_not_begun_is_withdrawn),
         cmocka_unit_test(test_thr_3_with_finish_work_that_has_not_begun_is_withdrawn),
         cmocka_unit_test(test_thr_4_a_result_after_the_runtime_is_dropped),
         cmocka_unit_test(test_thr_5_after_shutdown_default_only_own_ones_work),
