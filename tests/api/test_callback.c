@@ -1,5 +1,6 @@
 /*
- * Callbacks, timers and handles: rows LOOP, TIME, and FUT as far as done callbacks go; MT-4, 5, 11.
+ * Callbacks, timers and handles: rows LOOP, TIME, and FUT as far as done callbacks go; MT-4, 11,
+ * CTX-3, 4.
  *
  * At one loop the order is asyncio's and a journal is kept. At several, callbacks of one loop are
  * still one after the other; what they write is read when the task that waits for them has been
@@ -8,6 +9,7 @@
 #include "support/play.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -27,6 +29,13 @@ static int play_noted(whorl_body *body, void *arg)
 {
     journal = (struct journal){0};
     return play(1, body, arg);
+}
+
+/* At several loops: body and callbacks are on one of them, and so in order. */
+static int play_noted_at_home(int loops, whorl_body *body, void *arg)
+{
+    journal = (struct journal){0};
+    return play_at_home(loops, body, arg);
 }
 
 /* ---- call_soon ---- */
@@ -247,14 +256,16 @@ static int cancel_before_its_turn(void *arg)
 static void test_loop_5_a_cancelled_callback_is_skipped_its_argument_freed(void **state)
 {
     (void)state;
-    struct handles handles = {0};
-    assert_int_equal(play_noted(cancel_before_its_turn, &handles), 0);
-    assert_string_equal(journal.text, "y");
-    assert_true(handles.cancelled_first);
-    assert_false(handles.cancelled_again);
-    assert_true(handles.says_cancelled);
-    assert_int_equal(handles.freed_at_cancel, 1);
-    assert_int_equal(handles.freed_at_end, 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct handles handles = {0};
+        assert_int_equal(play_noted_at_home(loops, cancel_before_its_turn, &handles), 0);
+        assert_string_equal(journal.text, "y");
+        assert_true(handles.cancelled_first);
+        assert_false(handles.cancelled_again);
+        assert_true(handles.says_cancelled);
+        assert_int_equal(handles.freed_at_cancel, 1);
+        assert_int_equal(handles.freed_at_end, 1);
+    }
 }
 
 static int cancel_after_its_turn(void *arg)
@@ -272,13 +283,15 @@ static int cancel_after_its_turn(void *arg)
 static void test_loop_6_a_cancel_after_it_ran_does_nothing(void **state)
 {
     (void)state;
-    struct handles handles = {.cancelled_first = true, .says_cancelled = true};
-    assert_int_equal(play_noted(cancel_after_its_turn, &handles), 0);
-    assert_string_equal(journal.text, "x");
-    assert_false(handles.cancelled_first);
-    assert_false(handles.cancelled_again);
-    assert_false(handles.says_cancelled);
-    assert_int_equal(handles.freed_at_end, 1);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct handles handles = {.cancelled_first = true, .says_cancelled = true};
+        assert_int_equal(play_noted_at_home(loops, cancel_after_its_turn, &handles), 0);
+        assert_string_equal(journal.text, "x");
+        assert_false(handles.cancelled_first);
+        assert_false(handles.cancelled_again);
+        assert_false(handles.says_cancelled);
+        assert_int_equal(handles.freed_at_end, 1);
+    }
 }
 
 static void cancel_itself(void *arg)
@@ -405,8 +418,10 @@ static void test_time_4_equal_times_run_in_the_order_of_arming(void **state)
 {
     /* asyncio leaves it open; documented here. */
     (void)state;
-    assert_int_equal(play_noted(arm_equal, NULL), 0);
-    assert_string_equal(journal.text, "abcdefgh");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play_noted_at_home(loops, arm_equal, NULL), 0);
+        assert_string_equal(journal.text, "abcdefgh");
+    }
 }
 
 static int arm_zero(void *arg)
@@ -475,9 +490,15 @@ static void test_time_1_and_10_not_before_its_time_which_the_handle_tells(void *
 
 enum { MANY_TIMERS = 100000 };
 
+struct many {
+    size_t fired;
+    size_t bytes; /* more in use than before; a sanitizer's allocator says 0 */
+};
+
 static int make_and_cancel_many(void *arg)
 {
-    size_t *const kept = arg;
+    struct many *const many = arg;
+    const size_t before = mallinfo2().uordblks;
     freed = 0;
     for (int i = 0; i < MANY_TIMERS; i++) {
         struct whorl_handle *handle;
@@ -486,21 +507,24 @@ static int make_and_cancel_many(void *arg)
         whorl_handle_unref(handle);
     }
     struct whorl_stats stats;
-    must(whorl_stats(0, &stats));
-    *kept = (size_t)stats.timers; /* fired */
+    const size_t after = mallinfo2().uordblks;
+    must(whorl_stats(-1, &stats));
+    many->fired = (size_t)stats.timers;
+    many->bytes = after < before ? 0 : after - before;
     return 0;
 }
 
 static void test_time_6_and_7_cancelled_timers_never_run_and_do_not_pile_up(void **state)
 {
-    /* Each is out of the heap when its cancel returns: tests/loop/test_timer.c; memory stays flat
-     * here, as the leak checkers see. */
     (void)state;
-    size_t fired = UNSET;
-    assert_int_equal(play_noted(make_and_cancel_many, &fired), 0);
-    assert_int_equal(fired, 0);
-    assert_int_equal(freed, MANY_TIMERS);
-    assert_string_equal(journal.text, "");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct many many = {UNSET, UNSET};
+        assert_int_equal(play_noted_at_home(loops, make_and_cancel_many, &many), 0);
+        assert_int_equal(many.fired, 0);
+        assert_true(many.bytes < MANY_TIMERS);
+        assert_int_equal(freed, MANY_TIMERS);
+        assert_string_equal(journal.text, "");
+    }
 }
 
 static void hold_up(void *arg)
@@ -597,8 +621,10 @@ static int complete_with_callbacks(void *arg)
 static void test_fut_7_and_8_done_callbacks_run_in_order_in_the_next_pass(void **state)
 {
     (void)state;
-    assert_int_equal(play_noted(complete_with_callbacks, NULL), 0);
-    assert_string_equal(journal.text, "--abac|");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play_noted_at_home(loops, complete_with_callbacks, NULL), 0);
+        assert_string_equal(journal.text, "--abac|");
+    }
 }
 
 struct seen {
@@ -632,10 +658,12 @@ static int tell_of_task(void *arg)
 static void test_task_13_a_tasks_done_callback_gets_the_task_and_its_result(void **state)
 {
     (void)state;
-    struct seen seen = {.error = UNSET};
-    assert_int_equal(play(1, tell_of_task, &seen), 0);
-    assert_int_equal(seen.error, 0);
-    assert_ptr_equal(seen.value, &seen);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct seen seen = {.error = UNSET};
+        assert_int_equal(play_at_home(loops, tell_of_task, &seen), 0);
+        assert_int_equal(seen.error, 0);
+        assert_ptr_equal(seen.value, &seen);
+    }
 }
 
 struct removal {
@@ -666,12 +694,14 @@ static int remove_some(void *arg)
 static void test_fut_9_and_10_remove_tells_how_many_and_leaves_the_scheduled(void **state)
 {
     (void)state;
-    struct removal removal = {UNSET, UNSET, UNSET};
-    assert_int_equal(play_noted(remove_some, &removal), 0);
-    assert_int_equal(removal.unknown, 0);
-    assert_int_equal(removal.twice, 2);
-    assert_int_equal(removal.done, 0);
-    assert_string_equal(journal.text, "acb");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct removal removal = {UNSET, UNSET, UNSET};
+        assert_int_equal(play_noted_at_home(loops, remove_some, &removal), 0);
+        assert_int_equal(removal.unknown, 0);
+        assert_int_equal(removal.twice, 2);
+        assert_int_equal(removal.done, 0);
+        assert_string_equal(journal.text, "acb");
+    }
 }
 
 static void add_and_remove(struct whorl_future *future, void *arg)
@@ -698,8 +728,10 @@ static int change_while_it_completes(void *arg)
 static void test_fut_10_callbacks_that_change_the_list_do_not_change_the_batch(void **state)
 {
     (void)state;
-    assert_int_equal(play_noted(change_while_it_completes, NULL), 0);
-    assert_string_equal(journal.text, "xxyz");
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play_noted_at_home(loops, change_while_it_completes, NULL), 0);
+        assert_string_equal(journal.text, "xxyz");
+    }
 }
 
 static int await_and_note(void *arg)
@@ -751,11 +783,123 @@ static void test_fut_17_and_22_callbacks_of_what_ends_never_or_late_are_dropped(
 {
     /* One future is freed pending, one is completed when the runtime is gone. */
     (void)state;
-    struct whorl_future *kept;
-    assert_int_equal(play_noted(leave_pending, &kept), 0);
-    assert_int_equal(whorl_future_set_result(kept, NULL), 0);
-    assert_string_equal(journal.text, "");
-    whorl_future_unref(kept);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct whorl_future *kept;
+        assert_int_equal(play_noted_at_home(loops, leave_pending, &kept), 0);
+        assert_int_equal(whorl_future_set_result(kept, NULL), 0);
+        assert_string_equal(journal.text, "");
+        whorl_future_unref(kept);
+    }
+}
+
+/* ---- in whose context ---- */
+
+static const struct whorl_local word = {.initial = (void *)(uintptr_t) "none"};
+
+static void set_word(const char *value)
+{
+    must(whorl_local_set(&word, (void *)(uintptr_t)value, NULL));
+}
+
+/* What a callback finds; what it sets is its own. */
+static void look_at_word(void *arg)
+{
+    *(const char **)arg = whorl_local_get(&word);
+    set_word("the callback's");
+}
+
+struct words {
+    const char *soon;
+    const char *later;
+    const char *threadsafe;
+    const char *given;
+    const char *given_after; /* in the context that was given */
+    const char *done;
+    const char *maker;
+    const char *completer;
+};
+
+static int post_with_words(void *arg)
+{
+    struct words *const words = arg;
+    struct whorl_context *context;
+    set_word("when posted");
+    must(whorl_context_copy(&context));
+    const struct whorl_call_attr given = {.context = context};
+    must(whorl_call_soon(look_at_word, &words->soon, NULL, NULL));
+    must(whorl_call_later(0, look_at_word, &words->later, NULL, NULL));
+    must(whorl_call_soon_threadsafe(whorl_task_current(), look_at_word, &words->threadsafe, NULL,
+                                    NULL));
+    must(whorl_call_soon(look_at_word, &words->given, &given, NULL));
+    set_word("afterwards");
+    settle();
+    words->maker = whorl_local_get(&word);
+    words->given_after = whorl_context_get(context, &word);
+    whorl_context_unref(context);
+    return 0;
+}
+
+static void test_ctx_3_a_callback_has_the_context_of_when_it_was_posted(void **state)
+{
+    /* One that is given by name is shared instead, as a task's is. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct words words = {0};
+        assert_int_equal(play_at_home(loops, post_with_words, &words), 0);
+        assert_string_equal(words.soon, "when posted");
+        assert_string_equal(words.later, "when posted");
+        assert_string_equal(words.threadsafe, "when posted");
+        assert_string_equal(words.given, "when posted");
+        assert_string_equal(words.given_after, "the callback's");
+        assert_string_equal(words.maker, "afterwards");
+    }
+}
+
+struct completer {
+    struct words *words;
+    struct whorl_future *future;
+};
+
+static void look_when_done(struct whorl_future *future, void *arg)
+{
+    (void)future;
+    look_at_word(arg);
+}
+
+static int complete_with_word(void *arg)
+{
+    const struct completer *const completer = arg;
+    set_word("the completer's");
+    must(whorl_future_set_result(completer->future, NULL));
+    must(whorl_yield());
+    completer->words->completer = whorl_local_get(&word);
+    return 0;
+}
+
+static int add_with_word(void *arg)
+{
+    struct words *const words = arg;
+    struct completer completer = {words, new_future()};
+    set_word("when added");
+    must(whorl_future_add_done_callback(completer.future, look_when_done, &words->done));
+    set_word("afterwards");
+    must(finish(start(complete_with_word, &completer)));
+    settle();
+    words->maker = whorl_local_get(&word);
+    whorl_future_unref(completer.future);
+    return 0;
+}
+
+static void test_ctx_4_a_done_callback_has_the_context_of_who_added_it(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct words words = {0};
+        assert_int_equal(play_at_home(loops, add_with_word, &words), 0);
+        assert_string_equal(words.done, "when added");
+        assert_string_equal(words.completer, "the completer's");
+        assert_string_equal(words.maker, "afterwards");
+    }
 }
 
 /* ---- from other threads, and on several loops ---- */
@@ -846,12 +990,15 @@ static int end_soon(void *arg)
 static void test_loop_17_posting_to_a_runtime_that_has_ended_is_refused(void **state)
 {
     (void)state;
-    struct whorl_task *ended;
-    assert_int_equal(play(2, end_soon, &ended), 0);
-    assert_int_equal(whorl_call_soon_threadsafe(ended, note_letter, NULL, NULL, NULL), -ECANCELED);
-    assert_int_equal(whorl_future_add_done_callback(whorl_task_future(ended), note_done, NULL),
-                     -ECANCELED);
-    whorl_task_unref(ended);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct whorl_task *ended;
+        assert_int_equal(play(loops, end_soon, &ended), 0);
+        assert_int_equal(whorl_call_soon_threadsafe(ended, note_letter, NULL, NULL, NULL),
+                         -ECANCELED);
+        assert_int_equal(whorl_future_add_done_callback(whorl_task_future(ended), note_done, NULL),
+                         -ECANCELED);
+        whorl_task_unref(ended);
+    }
 }
 
 struct race {
@@ -1096,6 +1243,8 @@ int main(void)
         cmocka_unit_test(test_fut_11_awaiters_and_callbacks_wake_in_the_order_of_arrival),
         cmocka_unit_test(
             test_fut_17_and_22_callbacks_of_what_ends_never_or_late_are_dropped),
+        cmocka_unit_test(test_ctx_3_a_callback_has_the_context_of_when_it_was_posted),
+        cmocka_unit_test(test_ctx_4_a_done_callback_has_the_context_of_who_added_it),
         cmocka_unit_test(test_mt_4_done_callbacks_run_on_the_loop_where_they_were_registered),
         cmocka_unit_test(test_mt_4_a_plain_thread_may_register_with_a_task_only),
         cmocka_unit_test(test_mt_4_completed_by_a_plain_thread_it_still_runs_on_its_loop),

@@ -105,7 +105,7 @@ static int leave_one(void *arg)
     return whorl_future_await(begun, NULL);
 }
 
-static void test_run_9_leftovers_of_one_main_live_on_until_the_close(void **state)
+static void test_run_9_and_loop_12_leftovers_of_one_main_live_on_until_the_close(void **state)
 {
     /* The next main does not disturb them; the close cancels them, and waits. */
     (void)state;
@@ -232,7 +232,7 @@ static int spawn_into(void *arg)
     return finish(task);
 }
 
-static void test_run_spawn_from_a_thread_and_from_tasks_of_any_runtime(void **state)
+static void test_loop_24_spawn_from_a_thread_and_from_tasks_of_any_runtime(void **state)
 {
     /* From this thread, from a task of the same runtime, from one of another. */
     (void)state;
@@ -265,18 +265,21 @@ static int call_inside(void *arg)
     return another == NULL ? whorl_yield() : -EPROTO;
 }
 
-static void test_run_8_inside_a_task_is_ebusy(void **state)
+static void test_run_8_and_loop_16_inside_a_task_is_ebusy(void **state)
 {
-    /* Also of another runtime; and the runtime goes on. */
+    /* Also of another runtime; and the runtime goes on. Freeing none does nothing. */
     (void)state;
-    struct whorl_runtime *const other = new_runtime(1);
-    struct caller caller = {.runtime = new_runtime(2), .bad = UNSET};
-    assert_int_equal(whorl_runtime_run(caller.runtime, call_inside, &caller), 0);
-    assert_int_equal(caller.bad, 0);
-    assert_int_equal(whorl_runtime_run(other, call_inside, &caller), 0);
-    assert_int_equal(caller.bad, 0);
-    assert_int_equal(whorl_runtime_free(caller.runtime), 0);
-    assert_int_equal(whorl_runtime_free(other), 0);
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct whorl_runtime *const other = new_runtime(1);
+        struct caller caller = {.runtime = new_runtime(loops), .bad = UNSET};
+        assert_int_equal(whorl_runtime_run(caller.runtime, call_inside, &caller), 0);
+        assert_int_equal(caller.bad, 0);
+        assert_int_equal(whorl_runtime_run(other, call_inside, &caller), 0);
+        assert_int_equal(caller.bad, 0);
+        assert_int_equal(whorl_runtime_free(caller.runtime), 0);
+        assert_int_equal(whorl_runtime_free(other), 0);
+        assert_int_equal(whorl_runtime_free(NULL), 0);
+    }
 }
 
 static void test_run_bad_arguments_are_einval(void **state)
@@ -492,10 +495,10 @@ int main(void)
         cmocka_unit_test(test_run_9_several_mains_each_with_its_result),
         cmocka_unit_test(test_run_9_what_one_main_made_the_next_can_use),
         cmocka_unit_test(test_run_10_mains_share_one_context),
-        cmocka_unit_test(test_run_9_leftovers_of_one_main_live_on_until_the_close),
+        cmocka_unit_test(test_run_9_and_loop_12_leftovers_of_one_main_live_on_until_the_close),
         cmocka_unit_test(test_run_several_threads_each_wait_for_their_own_main),
-        cmocka_unit_test(test_run_spawn_from_a_thread_and_from_tasks_of_any_runtime),
-        cmocka_unit_test(test_run_8_inside_a_task_is_ebusy),
+        cmocka_unit_test(test_loop_24_spawn_from_a_thread_and_from_tasks_of_any_runtime),
+        cmocka_unit_test(test_run_8_and_loop_16_inside_a_task_is_ebusy),
         cmocka_unit_test(test_run_bad_arguments_are_einval),
         cmocka_unit_test(test_run_11_close_twice_is_fine_and_use_after_it_refused),
         cmocka_unit_test(test_run_free_cancels_the_main_of_another_thread),

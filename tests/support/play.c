@@ -82,6 +82,26 @@ int play(int loops, whorl_body *body, void *arg)
     return error;
 }
 
+struct at_home {
+    whorl_body *body;
+    void *arg;
+};
+
+static int go_home(void *arg)
+{
+    const struct at_home *const home = arg;
+    const struct whorl_attr attr = {.pin = WHORL_PIN(whorl_loop_count() - 1)};
+    struct whorl_task *task;
+    must(whorl_spawn(home->body, home->arg, &attr, &task));
+    return finish(task);
+}
+
+int play_at_home(int loops, whorl_body *body, void *arg)
+{
+    struct at_home home = {body, arg};
+    return play(loops, go_home, &home);
+}
+
 void must_at(int error, const char *file, int line)
 {
     if (error != 0) {

@@ -32,6 +32,10 @@ enum { UNSET = 12345 };
 /* Runs body(arg) on so many loops. Asserts that no thread and no descriptor is left over. */
 int play(int loops, whorl_body *body, void *arg);
 
+/* The same with the body on the last loop and nowhere else: callbacks that it makes, and those that
+ * they make, are called between two of its waits, and never at the same time as it runs. */
+int play_at_home(int loops, whorl_body *body, void *arg);
+
 /* How many entries a folder of /proc/self has: "task" (threads) or "fd". */
 int count_own(const char *folder);
 
