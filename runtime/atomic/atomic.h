@@ -22,7 +22,8 @@
  *   atomic_model.h the model checker's (tests/model): every operation is a point where a simulated
  *                  machine may switch threads, hold a store back in a buffer, or answer a relaxed
  *                  load with an older value
- *   another one    named by WHORL_ATOMIC_BACKEND, a quoted header, as atomic_model.h is
+ *   atomic_count.h either of the first two, with a count of what is locked (tests/counting)
+ *   another one    named by WHORL_ATOMIC_BACKEND, a quoted header, as the last two are
  *
  * A back end defines these, for T and X in (uint32_t, u32), (uint64_t, u64), (void *, ptr):
  *

@@ -81,8 +81,8 @@ static void unlock(struct whorl_future *future, uint32_t word)
 /* False: the future is done. */
 bool whorl__future_add_waiter(struct whorl_future *future, struct whorl__waiter *waiter)
 {
-    if (whorl__future_is_inherited(future)) {
-        return false; /* who asks has seen that it is done */
+    if (whorl__future_is_done(future) || whorl__future_is_inherited(future)) {
+        return false; /* inherited: who asks has seen that it is done */
     }
     const uint32_t word = lock(future);
     if (word & DONE) {
