@@ -44,10 +44,19 @@ WHORL_BEGIN
     X(ENODATA, "there are no more items")                                                          \
     X(EPROTO, "a generator has yielded where it should end")                                       \
     X(EXDEV, "it belongs to another runtime")                                                      \
+    X(ENOSPC, "the system has no room for more: a device is full, or a limit is reached")          \
+    X(ENAMETOOLONG, "the name is longer than it may be")                                           \
+    X(EACCES, "the system does not allow it")                                                      \
+    X(ESRCH, "there is no such task, loop or runtime")                                             \
+    X(EEXIST, "there is one already")                                                              \
+    X(ENOTCONN, "it is not connected")                                                             \
+    X(ENETUNREACH, "no way leads to that network")                                                 \
+    X(ESTALE, "the run differs from the one that it repeats")                                      \
+    X(ENOTRECOVERABLE, "it was left in a state from which there is no way on")                     \
     X(EIO, "the device failed")
 
 /*
- * Both take a code as it was returned (-ECANCELED) or as errno holds it (ECANCELED), and return a
+ * All take a code as it was returned (-ECANCELED) or as errno holds it (ECANCELED), and return a
  * constant string that is never NULL. From anywhere, any thread; neither waits nor allocates.
  */
 
@@ -56,6 +65,10 @@ WHORL_API const char *whorl_error_name(int error);
 
 /* "cancelled"; the C library's words where whorl has none of its own; "success" for 0. */
 WHORL_API const char *whorl_error_text(int error);
+
+/* The same as whorl_error_text, by the name that POSIX has for it; but it takes either sign, never
+ * translates, and any thread may call it. */
+WHORL_API const char *whorl_strerror(int error);
 
 WHORL_END
 

@@ -58,3 +58,8 @@ const char *whorl_error_text(int error)
     }
     return text ? text : "unknown error";
 }
+
+const char *whorl_strerror(int error)
+{
+    return whorl_error_text(error);
+}

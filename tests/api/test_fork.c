@@ -564,6 +564,7 @@ static void check_the_rest(void)
     struct whorl_future *future = NULL;
     EXPECT(strcmp(whorl_error_name(-ECHILD), "ECHILD"), 0);
     EXPECT(strlen(whorl_error_text(-ECHILD)) > 0, true);
+    EXPECT(strlen(whorl_strerror(-ECHILD)) > 0, true);
     EXPECT(whorl_now() > 0 && whorl_after(1) > 0, true);
     EXPECT(whorl_future_new(&future), 0);
     EXPECT(whorl_future_join(future, whorl_after(0), NULL), -ETIMEDOUT);
