@@ -175,6 +175,63 @@ static void test_run_10_mains_share_one_context(void **state)
     }
 }
 
+/* ---- generators, when tasks fail ---- */
+
+struct closing {
+    struct logbook log;
+    struct whorl_generator *generator;
+    uint32_t closed; /* A */
+    uint32_t failed; /* A: when the generator was closed, the task that failed was over */
+    uint32_t order;  /* A: failed, as the generator found it */
+};
+
+static int give_until_closed(void *arg)
+{
+    struct closing *const closing = arg;
+    int error;
+    do {
+        error = whorl_generator_yield(closing, NULL);
+    } while (error == 0);
+    whorl__store_release_u32(&closing->order, level_of(&closing->failed)); /* read after the run */
+    mark(&closing->closed);
+    return error;
+}
+
+static int fail_when_cancelled(void *arg)
+{
+    struct closing *const closing = arg;
+    (void)wait_for_ever();
+    mark(&closing->failed);
+    return -EPIPE;
+}
+
+static int leave_both(void *arg)
+{
+    struct closing *const closing = arg;
+    must(whorl_generator_new(give_until_closed, closing, NULL, &closing->generator));
+    must(whorl_generator_next(closing->generator, NULL));
+    must(whorl_spawn(fail_when_cancelled, closing, NULL, NULL));
+    settle();
+    return -EIO;
+}
+
+static void test_run_7_generators_are_closed_also_when_tasks_failed(void **state)
+{
+    /* Main fails, and so does a leftover: that is told, and the generator is closed behind it. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct closing closing = {.closed = 0};
+        const struct whorl_options options = {
+            .loops = loops, .no_pin = 1, .log = logbook_write, .log_arg = &closing.log};
+        assert_int_equal(whorl_run(leave_both, &closing, &options), -EIO);
+        assert_int_equal(closing.failed, 1);
+        assert_int_equal(closing.closed, 1);
+        assert_int_equal(closing.order, 1);
+        assert_int_equal(logbook_count(&closing.log, "error: EPIPE"), 1);
+        whorl_generator_unref(closing.generator);
+    }
+}
+
 /* ---- several threads ---- */
 
 enum { THREADS = 6, MAINS = 25 };
@@ -496,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_run_9_what_one_main_made_the_next_can_use),
         cmocka_unit_test(test_run_10_mains_share_one_context),
         cmocka_unit_test(test_run_9_and_loop_12_leftovers_of_one_main_live_on_until_the_close),
+        cmocka_unit_test(test_run_7_generators_are_closed_also_when_tasks_failed),
         cmocka_unit_test(test_run_several_threads_each_wait_for_their_own_main),
         cmocka_unit_test(test_loop_24_spawn_from_a_thread_and_from_tasks_of_any_runtime),
         cmocka_unit_test(test_run_8_and_loop_16_inside_a_task_is_ebusy),

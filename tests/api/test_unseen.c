@@ -356,7 +356,7 @@ static int detach_all(void *arg)
     return 0;
 }
 
-static void test_quiet_and_detached_tasks_fail_unreported(void **state)
+static void test_dbg_12_quiet_and_detached_tasks_fail_unreported(void **state)
 {
     /* By a flag of the spawn, or by who has the handle: before the failure or after. */
     (void)state;
@@ -547,7 +547,7 @@ int main(void)
         cmocka_unit_test(test_task_11_failed_task_nobody_looked_at_is_reported_with_its_name),
         cmocka_unit_test(test_task_11_task_that_was_looked_at_is_not_reported),
         cmocka_unit_test(test_canc_28_cancel_of_a_failed_task_silences_its_report),
-        cmocka_unit_test(test_quiet_and_detached_tasks_fail_unreported),
+        cmocka_unit_test(test_dbg_12_quiet_and_detached_tasks_fail_unreported),
         cmocka_unit_test(test_handler_may_keep_the_task_it_is_told_of),
         cmocka_unit_test(test_last_reference_given_back_by_a_thread_tells_the_runtime),
         cmocka_unit_test(test_after_the_run_standard_error_is_told),
