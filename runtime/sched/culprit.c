@@ -260,14 +260,14 @@ void whorl__culprit_forked(void)
 }
 
 /* Under exchange_lock. */
-static void log_culprit(struct whorl__loop *loop, const char *name, int64_t held_ns, bool blocked,
-                        int frames)
+static void log_culprit(struct whorl__loop *loop, const char *what, const char *name,
+                        int64_t held_ns, bool blocked, int frames)
 {
     const char *const section = whorl__rescue_section(loop);
     whorl__log(loop->runtime,
-               "whorl: task \"%s\" has held loop %u for %" PRId64 " ms, %s%s%.*s%s; "
+               "whorl: %s \"%s\" has held loop %u for %" PRId64 " ms, %s%s%.*s%s; "
                "give it to a thread, or let it yield. Its stack%s:",
-               name, loop->index, held_ns / WHORL_MILLISECOND,
+               what, name, loop->index, held_ns / WHORL_MILLISECOND,
                blocked ? "blocked in a system call" : "computing",
                section != NULL ? ", in the section \"" : "", WHORL_TASK_NAME_MAX,
                section != NULL ? section : "", section != NULL ? "\"" : "",
@@ -305,8 +305,29 @@ bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held
                               : 0;
     const bool there = still_there(loop, runs);
     if (there) {
-        log_culprit(loop, ret_name, held_ns, blocked, count);
+        log_culprit(loop, "task", ret_name, held_ns, blocked, count);
     }
     pthread_mutex_unlock(&exchange_lock);
     return there;
+}
+
+bool whorl__culprit_report_call(struct whorl__loop *loop, const void *function, int64_t held_ns,
+                                int64_t cpu_ns)
+{
+    void *frame = (void *)(uintptr_t)function;
+    uintptr_t pointer = 0;
+    uintptr_t code = 0;
+    bool blocked = false;
+    const bool told = look_at_thread(loop, &blocked, &pointer, &code);
+    pthread_mutex_lock(&exchange_lock);
+    exchange.frames[0] = (void *)code;
+    const bool starved = !blocked && cpu_ns < loop->runtime->report_ns / 4;
+    if (!starved) {
+        char **const names = backtrace_symbols(&frame, 1);
+        const int count = blocked ? 1 : told ? walk_running(loop->thread) : 0;
+        log_culprit(loop, "callback", names != NULL ? names[0] : "?", held_ns, blocked, count);
+        free(names);
+    }
+    pthread_mutex_unlock(&exchange_lock);
+    return !starved;
 }

@@ -27,6 +27,11 @@ void whorl__culprit_prepare(void);
 bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns,
                            int64_t cpu_ns, char ret_name[WHORL_TASK_NAME_MAX + 1]);
 
+/* The same of a call that the loop makes between two tasks. False: the kernel kept it from its
+ * core, ask again. */
+bool whorl__culprit_report_call(struct whorl__loop *loop, const void *function, int64_t held_ns,
+                                int64_t cpu_ns);
+
 /* In the child of a fork: a report that another thread was making is not there any more. */
 void whorl__culprit_forked(void);
 

@@ -73,6 +73,10 @@ struct sample {
     int64_t cpu_ns;   /* its thread's CPU time half-way to a report; 0 before */
     bool told;        /* the task was named in this run */
     char name[WHORL_TASK_NAME_MAX + 1]; /* if so, its name */
+    uint64_t calls;        /* as runs, of calls */
+    int64_t call_since_ns; /* when that call was seen first */
+    int64_t call_cpu_ns;   /* its thread's CPU time then */
+    bool call_told;
     struct whorl__alarm alarm;
 };
 
@@ -245,6 +249,30 @@ static void tell_begin(struct whorl__loop *loop, struct sample *sample, int64_t 
     sample->told = whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns, sample->name);
 }
 
+/* A call that a loop makes between two tasks is named, too; others do not serve its loop meanwhile:
+ * what it does is meant to be short. */
+static void look_at_call(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
+{
+    /* relaxed, both: what the monitor sees is a sample */
+    const void *const function = whorl__load_relaxed_ptr(&loop->called);
+    const uint64_t calls = whorl__load_relaxed_u64(&loop->called_count);
+    if (function == NULL) {
+        return;
+    }
+    if (calls != sample->calls) {
+        sample->calls = calls;
+        sample->call_since_ns = now_ns;
+        sample->call_cpu_ns = whorl__os->thread_cpu_ns(loop->thread);
+        sample->call_told = false;
+        return;
+    }
+    const int64_t held_ns = now_ns - sample->call_since_ns;
+    if (held_ns >= loop->runtime->report_ns && !sample->call_told) {
+        const int64_t cpu_ns = whorl__os->thread_cpu_ns(loop->thread) - sample->call_cpu_ns;
+        sample->call_told = whorl__culprit_report_call(loop, function, held_ns, cpu_ns);
+    }
+}
+
 static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
 {
     struct whorl__runtime *const runtime = loop->runtime;
@@ -311,6 +339,7 @@ static void *monitor_main(void *arg)
         bool uneasy = false;
         for (unsigned i = 0; i < runtime->loop_count; i++) {
             look_at(runtime->loops[i], &samples[i], now_ns);
+            look_at_call(runtime->loops[i], &samples[i], now_ns);
             uneasy |= whorl__alarm_look(runtime->loops[i], &samples[i].alarm, now_ns);
         }
         quiet_looks = whorl__idle_all_sleep(runtime) && !uneasy ? quiet_looks + 1 : 0;

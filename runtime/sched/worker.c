@@ -147,7 +147,11 @@ static WHORL_NOINLINE void run_call(struct whorl__loop *loop, struct whorl__call
 {
     loop->calls--;
     loop->calling = true;
+    whorl__count(&loop->called_count, 1);
+    /* relaxed: for the monitor, a sample; callback.c knows it better */
+    whorl__store_relaxed_ptr(&loop->called, (void *)(uintptr_t)call->run);
     call->run(call, false);
+    whorl__store_relaxed_ptr(&loop->called, NULL); /* relaxed: as above */
     loop->calling = false;
 }
 

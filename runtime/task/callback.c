@@ -118,6 +118,8 @@ static bool claim(struct whorl_handle *handle, uint32_t state)
 static void call_out(struct whorl_handle *handle)
 {
     handle->loop->poll_now = true;
+    /* relaxed: for the monitor, which names it */
+    whorl__store_relaxed_ptr(&handle->loop->called, (void *)(uintptr_t)handle->callback);
     whorl__context_call(&handle->context, handle->callback, handle->arg);
     free_arg(handle);
     if (whorl__swap_u32(&handle->state, RAN) & AWAITED) { /* pairs Y1 */

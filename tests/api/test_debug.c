@@ -144,6 +144,42 @@ static void test_dbg_5_each_slow_step_is_told_with_name_time_and_stack(void **st
     }
 }
 
+struct slow_call {
+    struct logbook log;
+    uint32_t ran; /* A */
+};
+
+static void hold_in_a_call(void *arg)
+{
+    struct slow_call *const call = arg;
+    if (log_grows_to(&call->log, "has held loop ", 1)) {
+        mark(&call->ran);
+    }
+}
+
+static int make_slow_call(void *arg)
+{
+    struct slow_call *const call = arg;
+    must(whorl_call_soon(hold_in_a_call, call, NULL, NULL));
+    return yield_until(&call->ran, 1) ? 0 : -EPROTO;
+}
+
+static void test_dbg_5_slow_callback_is_told_with_its_function_and_time(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct slow_call call = {.ran = 0};
+        assert_int_equal(run_debug(loops, ON, &call.log, make_slow_call, &call), 0);
+        assert_int_equal(logbook_count(&call.log, "has held loop "), 1);
+        const char *const told = strstr(call.log.text, "callback \"");
+        assert_non_null(told);
+        char address[32];
+        snprintf(address, sizeof address, "[%p]", (void *)(uintptr_t)hold_in_a_call);
+        assert_non_null(strstr(told, address)); /* as backtrace_symbols writes it */
+        assert_non_null(strstr(told, " ms, "));
+    }
+}
+
 /* ---- calls that are bound to a loop ---- */
 
 static void *call_from_thread(void *arg)
@@ -487,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_run_17_option_goes_before_the_environment),
         cmocka_unit_test(test_dbg_4_is_switched_by_a_call),
         cmocka_unit_test(test_dbg_5_each_slow_step_is_told_with_name_time_and_stack),
+        cmocka_unit_test(test_dbg_5_slow_callback_is_told_with_its_function_and_time),
         cmocka_unit_test(test_dbg_6_calls_bound_to_a_loop_are_refused_elsewhere),
         cmocka_unit_test(test_dbg_7_tasks_remember_where_they_were_made_and_reports_show_it),
         cmocka_unit_test(test_dbg_7_without_debug_mode_nothing_is_known),

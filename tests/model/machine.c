@@ -120,6 +120,13 @@ void whorl__culprit_forked(void)
 {
 }
 
+bool whorl__culprit_report_call(struct whorl__loop *loop, const void *function, int64_t held_ns,
+                                int64_t cpu_ns)
+{
+    (void)loop, (void)function, (void)held_ns, (void)cpu_ns;
+    return false;
+}
+
 bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns,
                            char ret_name[WHORL_TASK_NAME_MAX + 1])
 {
