@@ -45,7 +45,8 @@ struct whorl_report {
  * error: a loop, the monitor, or a plain thread; in a task or outside any, also while the runtime
  * ends. Whoever has a report of his own meanwhile is blocked until it returns. It may call whorl,
  * spawn and wake tasks, and put questions to them, but not wait: that ends the process. What goes
- * wrong inside it, on the same thread, is told by the default.
+ * wrong inside it, on the same thread, is told by the default. It runs in a copy of the context of
+ * the task that the report is about, if there is one.
  */
 typedef int whorl_exception_handler(void *handler_arg, const struct whorl_report *report);
 

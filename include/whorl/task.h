@@ -92,6 +92,77 @@ WHORL_API WHORL_WARN_UNUSED int whorl_spawn_remote(struct whorl_task *near, whor
                                                    void *arg, const struct whorl_attr *attr,
                                                    struct whorl_task **ret_task);
 
+/* What a task factory is to make a task of. Valid during the call; may be copied and changed. */
+struct whorl_spawning {
+    whorl_body *body;
+    void *arg;
+    const struct whorl_attr *attr; /* NULL: the defaults */
+    void *where;                   /* the runtime; to be handed on as it is */
+    uint64_t reserved[4];          /* 0 */
+};
+
+/*
+ * Makes a task in place of the plain spawn, mostly by whorl_task_make with something changed: the
+ * attributes, or a body of its own around the one that was asked for. *ret_task gets the task, with
+ * a reference. It returns 0 or -errno, which the spawn then returns, and arg is the caller's still.
+ * It is called on the thread that spawns, by several at once, and must not wait. A whorl_spawn
+ * inside it would call it again.
+ */
+typedef int whorl_task_factory(void *factory_arg, const struct whorl_spawning *spawning,
+                               struct whorl_task **ret_task);
+
+/*
+ * whorl_task_factory_set - from now on, who makes the tasks of the caller's runtime.
+ *
+ *   factory      NULL: they are made plainly again
+ *   factory_arg  stays until the runtime has ended: a spawn on another loop may still have it
+ *
+ * It makes every one: those of whorl_spawn, of groups and races, of foreign threads, and later
+ * mains. Returns 0, or -EPERM (not in a task).
+ *
+ * From:    a task, a callback           Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   loop.set_task_factory
+ * Since:   0.1, stable                  Source: runtime/task/factory.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_task_factory_set(whorl_task_factory *factory,
+                                                       void *factory_arg);
+
+/*
+ * whorl_task_factory_get - who makes the tasks of the caller's runtime.
+ *
+ *   ret_factory      NULL is written if they are made plainly
+ *   ret_factory_arg  may be NULL
+ *
+ * Returns 0, or -EPERM (not in a task).
+ *
+ * From:    a task, a callback           Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   loop.get_task_factory
+ * Since:   0.1, stable                  Source: runtime/task/factory.c
+ */
+WHORL_API int whorl_task_factory_get(whorl_task_factory **ret_factory, void **ret_factory_arg);
+
+/*
+ * whorl_task_make - the plain spawn, for a factory and during its call.
+ *
+ *   spawning  what the factory got, or a changed copy
+ *   ret_task  may be NULL
+ *
+ * Returns as whorl_spawn; -EINVAL also if where is NULL; -ECHILD.
+ *
+ * From:    a factory                    Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: as whorl_spawn
+ * Model:   asyncio.Task, called by a factory
+ * Since:   0.1, stable                  Source: runtime/task/factory.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_task_make(const struct whorl_spawning *spawning,
+                                                struct whorl_task **ret_task);
+
+/* A factory that adds WHORL_EAGER. Its argument is not used. Model: asyncio.eager_task_factory */
+WHORL_API int whorl_task_factory_eager(void *factory_arg, const struct whorl_spawning *spawning,
+                                       struct whorl_task **ret_task);
+
 /*
  * whorl_await - wait until a task has ended and take its result.
  *

@@ -148,15 +148,38 @@ static void fill_in(struct whorl__runtime *runtime, struct whorl_report *report,
     }
 }
 
+struct call {
+    const struct whorl__reporter *reporter;
+    const struct whorl_report *report;
+};
+
+static int call_handler(void *arg)
+{
+    const struct call *const call = arg;
+    return call->reporter->handler(call->reporter->handler_arg, call->report);
+}
+
+/* In the context of the task that it is about. */
+static int call_in_context(const struct whorl__reporter *reporter,
+                           const struct whorl_report *report)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    struct whorl_task *const task = report->task;
+    struct call call = {.reporter = reporter, .report = report};
+    return task != NULL && (here == NULL || here->current != task)
+               ? task->runtime->call_in(task, call_handler, &call)
+               : call_handler(&call);
+}
+
 static int call(const struct whorl__reporter *reporter, const struct whorl_report *report)
 {
     struct whorl__loop *const here = whorl__loop_current();
     if (here == NULL) {
-        return reporter->handler(reporter->handler_arg, report);
+        return call_in_context(reporter, report);
     }
     const struct whorl__bars before = here->bars;
     whorl__loop_set_bars(here, (struct whorl__bars){.reporting = true, .locks = before.locks});
-    const int error = reporter->handler(reporter->handler_arg, report);
+    const int error = call_in_context(reporter, report);
     whorl__loop_set_bars(here, (struct whorl__bars){before.reporting, here->bars.locks});
     return error;
 }

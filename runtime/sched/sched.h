@@ -63,6 +63,14 @@ struct whorl__generators {
     struct whorl__at_end at_end; /* C */
 };
 
+/* task/factory.c */
+struct whorl__factory {
+    uint32_t there; /* A: M(factory) to write: there is one */
+    struct whorl__spinlock lock;
+    whorl_task_factory *function; /* M(factory); NULL: tasks are made plainly */
+    void *arg;                    /* M(factory) */
+};
+
 struct whorl__runtime {
     whorl__cxx_here *cxx_here;  /* C: of the C++ runtime; NULL without */
     uint32_t generation;        /* C: of the process it was started in; sys/fork.h */
@@ -95,6 +103,8 @@ struct whorl__runtime {
     void (*clear)(struct whorl_task *task, struct whorl__loop *here);
     /* C: as above: where the task was made, in debug mode; false: it is not known. */
     bool (*origin_text)(struct whorl_task *task, char *ret_text, size_t bytes);
+    /* C: as above: body(arg) in a copy of the task's context. By who has a reference. */
+    int (*call_in)(struct whorl_task *task, whorl_body *body, void *arg);
 
     struct whorl__idle idle WHORL_ALIGNED(WHORL_CACHE_LINE);
     struct whorl__shared shared;
@@ -107,6 +117,7 @@ struct whorl__runtime {
     uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
     uint32_t stop;         /* A: all tasks are done; loops leave */
     uint32_t life;         /* A: futex: open, closing, closed; runner.c */
+    struct whorl__factory factory;
     uint32_t visitors;     /* A: who looks into it from outside; roster.c */
     struct whorl__executors executors;
     uint64_t id;           /* C: counts the runtimes of the process */

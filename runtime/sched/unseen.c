@@ -28,14 +28,11 @@ static void hold(struct whorl_future *future)
 /* False: it may be gone. */
 static bool tell_as_guest(struct whorl__runtime *runtime, const struct whorl_report *report)
 {
-    (void)whorl__add_u32(&runtime->guests, 1); /* pairs B1 of submit.c */
-    whorl__fence_full();                       /* pairs E2: then `ending` is read */
-    /* relaxed: the fence; what is read here was there before the task was */
-    const bool runs = whorl__load_relaxed_u32(&runtime->ending) == 0;
+    const bool runs = whorl__guest_enter(runtime); /* pairs E2, B1 */
     if (runs) {
         whorl__report(runtime, report);
     }
-    (void)whorl__add_u32(&runtime->guests, (uint32_t)-1); /* release half, pairs B1 */
+    whorl__guest_leave(runtime);
     return runs;
 }
 

@@ -483,6 +483,45 @@ void whorl__context_call(void **word, void (*function)(void *arg), void *arg)
     (void)swap_place(before);
 }
 
+/* Of any task, by who keeps it. */
+static struct whorl__map *copy_of(struct whorl_task *task)
+{
+    whorl__spin_lock(&task->lock);
+    void *const word = whorl__load_relaxed_ptr(word_at(task)); /* relaxed: M(lock) */
+    struct whorl_context *const shared = shared_of(word);
+    if (shared != NULL) {
+        (void)whorl_context_ref(shared);
+    } else {
+        whorl__map_ref(word, 1);
+    }
+    whorl__spin_unlock(&task->lock);
+    if (shared == NULL) {
+        return word;
+    }
+    struct whorl__map *const map = context_map(shared);
+    whorl_context_unref(shared);
+    return map;
+}
+
+int whorl__context_call_in(struct whorl_task *task, whorl_body *body, void *arg)
+{
+    struct whorl_task *self;
+    (void)find_word(&self);
+    void *word = copy_of(task);
+    int result;
+    if (self != NULL) {
+        void *const before = swap_word(self, word);
+        result = body(arg);
+        word = swap_word(self, before);
+    } else {
+        void **const before = swap_place(&word);
+        result = body(arg);
+        (void)swap_place(before);
+    }
+    whorl__context_release(word, NULL);
+    return result;
+}
+
 int whorl_context_run(struct whorl_context *context, whorl_body *body, void *arg)
 {
     struct whorl_task *task;

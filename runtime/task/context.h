@@ -29,6 +29,9 @@ void whorl__context_release(void *word, struct whorl__loop *here);
  * if the function has set something. */
 void whorl__context_call(void **word, void (*function)(void *arg), void *arg);
 
+/* body(arg) in a copy of the context of a task that the caller has a reference on. */
+int whorl__context_call_in(struct whorl_task *task, whorl_body *body, void *arg);
+
 /* What a task spawned by `here`'s current task gets: the second if there is no such task. */
 void *whorl__context_inherit(struct whorl__loop *here, struct whorl_task *creator);
 

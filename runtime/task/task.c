@@ -221,12 +221,27 @@ int whorl__task_spawn_late(struct whorl__runtime *runtime, whorl_body *body, voi
     return make(runtime, NULL, body, arg, attr, ret_task);
 }
 
+int whorl__task_make(struct whorl__runtime *runtime, struct whorl__loop *here,
+                     const struct whorl_spawning *spawning, struct whorl_task **ret_task)
+{
+    return spawn_in(runtime, here, spawning->body, spawning->arg, spawning->attr, ret_task);
+}
+
+/* relaxed: a hint; who has set it tells others of it by what orders them, or they miss it */
+static bool has_factory(const struct whorl__runtime *runtime)
+{
+    return WHORL_UNLIKELY(whorl__load_relaxed_u32(&runtime->factory.there) != 0);
+}
+
 int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
                 struct whorl_task **ret_task)
 {
     struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
         return whorl__error_outside();
+    }
+    if (has_factory(here->runtime)) {
+        return whorl__factory_spawn(here->runtime, body, arg, attr, ret_task);
     }
     return spawn_in(here->runtime, here, body, arg, attr, ret_task);
 }
@@ -240,7 +255,9 @@ int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body, voi
     }
     int error = -ECANCELED;
     if (whorl__guest_enter(runtime)) {
-        error = spawn_in(runtime, NULL, body, arg, attr, ret_task);
+        error = has_factory(runtime)
+                    ? whorl__factory_spawn(runtime, body, arg, attr, ret_task)
+                    : spawn_in(runtime, NULL, body, arg, attr, ret_task);
     }
     whorl__guest_leave(runtime);
     return error;

@@ -29,6 +29,16 @@ WHORL_MUST_USE int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_
                                           void *arg, const struct whorl_attr *attr,
                                           struct whorl_task **ret_task);
 
+/* The plain spawn: as whorl_spawn, without a factory. `here` NULL: from a foreign thread. */
+WHORL_MUST_USE int whorl__task_make(struct whorl__runtime *runtime, struct whorl__loop *here,
+                                    const struct whorl_spawning *spawning,
+                                    struct whorl_task **ret_task);
+
+/* The runtime has a factory, or had one just now. */
+WHORL_MUST_USE int whorl__factory_spawn(struct whorl__runtime *runtime, whorl_body *body,
+                                        void *arg, const struct whorl_attr *attr,
+                                        struct whorl_task **ret_task);
+
 /* A main task, from a plain thread. -ESHUTDOWN: the runtime is ending, or has ended. */
 WHORL_MUST_USE int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body,
                                           void *arg, struct whorl_task **ret_task);

@@ -232,6 +232,12 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
     REFUSED(whorl_all_tasks(NULL, &all, &count));
     EXPECT(all == NULL && count == 0, true);
     whorl_all_tasks_free(NULL, 0);
+    const struct whorl_spawning spawning = {.body = never_run, .where = sleeper->runtime};
+    whorl_task_factory *factory = NULL;
+    REFUSED(whorl_task_factory_set(NULL, NULL));
+    REFUSED(whorl_task_factory_get(&factory, NULL));
+    REFUSED(whorl_task_factory_eager(NULL, &spawning, NULL));
+    REFUSED(whorl_task_make(&spawning, NULL));
     REFUSED(whorl_await(sleeper, &value));
     REFUSED(whorl_join(sleeper, WHORL_NEVER, &value));
     REFUSED(whorl_wait_for(sleeper, WHORL_SECOND, &value));

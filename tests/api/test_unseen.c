@@ -1,6 +1,6 @@
 /*
- * Failures that nobody looks at: rows FUT-14, FUT-15, FUT-16, TASK-11, CANC-28, GATH-3 and SHLD-5
- * of asyncio's semantics; WHORL_QUIET, whorl_task_detach.
+ * Failures that nobody looks at: rows FUT-14, FUT-15, FUT-16, TASK-11, CANC-28, GATH-3, SHLD-5 and
+ * CTX-7 of asyncio's semantics; WHORL_QUIET, whorl_task_detach.
  */
 #include "support/play.h"
 
@@ -60,6 +60,12 @@ static int end_with_eio(void *arg)
 static int succeed(void *arg)
 {
     return whorl_return(arg);
+}
+
+static int sit_for_ever(void *arg)
+{
+    (void)arg;
+    return wait_for_ever();
 }
 
 static void wait_until_done(struct whorl_task *task)
@@ -335,6 +341,91 @@ static void test_canc_28_cancel_of_a_failed_task_silences_its_report(void **stat
     }
 }
 
+/* ---- CTX-7: in the context of what failed ---- */
+
+static char red, green;
+static const struct whorl_local colour;
+
+struct seen {
+    void *inside;
+    int reports;
+};
+
+static int see_colour(void *arg, const struct whorl_report *report)
+{
+    struct seen *const seen = arg;
+    (void)report;
+    seen->inside = whorl_local_get(&colour);
+    seen->reports++;
+    return whorl_local_set(&colour, seen, NULL); /* seen by nobody else */
+}
+
+static int fail_in_green(void *arg)
+{
+    (void)arg;
+    must(whorl_local_set(&colour, &green, NULL));
+    return -EIO;
+}
+
+/* The failed task's last reference is given back in red. */
+static int drop_in_red(void *arg)
+{
+    (void)arg;
+    struct whorl_task *const task = start(fail_in_green, NULL);
+    must(whorl_local_set(&colour, &red, NULL));
+    wait_until_done(task);
+    settle();
+    whorl_task_unref(task);
+    return whorl_local_get(&colour) == &red ? 0 : -EPROTO;
+}
+
+/* It has none by then: the loop lets go of the task. */
+static int leave_green(void *arg)
+{
+    (void)arg;
+    must(whorl_spawn(fail_in_green, NULL, NULL, NULL));
+    settle();
+    return whorl_local_get(&colour) == NULL ? 0 : -EPROTO;
+}
+
+static int report_another(void *arg)
+{
+    (void)arg;
+    struct whorl_context *context;
+    const struct whorl_report report = {.message = "by hand", .loop = -1};
+    struct whorl_report about = report;
+    must(whorl_local_set(&colour, &green, NULL));
+    struct whorl_task *const sleeper = start(sit_for_ever, NULL); /* a copy: green */
+    must(whorl_local_set(&colour, &red, NULL));
+    must(whorl_task_context(sleeper, &context)); /* shared from now on */
+    about.task = sleeper;
+    must(whorl_exception_handler_call(&about));
+    whorl_context_unref(context);
+    must(whorl_cancel(sleeper, NULL) ? 0 : -EPROTO);
+    must(finish(sleeper) == -ECANCELED ? 0 : -EPROTO);
+    return whorl_local_get(&colour) == &red ? 0 : -EPROTO;
+}
+
+static void test_ctx_7_handler_runs_in_the_context_of_what_failed(void **state)
+{
+    /* Whoever lets go of it, or tells: values are the failed task's, and changes are nobody's. */
+    whorl_body *const bodies[] = {drop_in_red, leave_green, report_another};
+    (void)state;
+    FOR_LOOPS(loops)
+    {
+        for (int i = 0; i < 3; i++) {
+            struct seen seen = {0};
+            const struct whorl_options options = {.loops = loops,
+                                                  .no_pin = 1,
+                                                  .exception_handler = see_colour,
+                                                  .exception_handler_arg = &seen};
+            assert_int_equal(whorl_run(bodies[i], NULL, &options), 0);
+            assert_int_equal(seen.reports, 1);
+            assert_ptr_equal(seen.inside, &green);
+        }
+    }
+}
+
 /* ---- who wants no report ---- */
 
 static int fail_quietly(void *arg)
@@ -548,6 +639,7 @@ int main(void)
         cmocka_unit_test(test_task_11_task_that_was_looked_at_is_not_reported),
         cmocka_unit_test(test_canc_28_cancel_of_a_failed_task_silences_its_report),
         cmocka_unit_test(test_dbg_12_quiet_and_detached_tasks_fail_unreported),
+        cmocka_unit_test(test_ctx_7_handler_runs_in_the_context_of_what_failed),
         cmocka_unit_test(test_handler_may_keep_the_task_it_is_told_of),
         cmocka_unit_test(test_last_reference_given_back_by_a_thread_tells_the_runtime),
         cmocka_unit_test(test_after_the_run_standard_error_is_told),

@@ -42,6 +42,7 @@ void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind)
     runtime->clear = whorl__task_clear;
     whorl__at_ends_init(&runtime->at_ends);
     whorl__generators_init(runtime);
+    runtime->call_in = whorl__context_call_in;
     MODEL_CHECK(whorl__slots_init(&runtime->slots) == 0);
     for (unsigned i = 0; i < loop_count; i++) {
         loop_init(rig, i, kind == RIG_STRICT);
