@@ -10,6 +10,7 @@
 #include <sched.h>
 
 #include "base/compiler.h"
+#include "sys/os.h"
 
 #if defined(WHORL_TSAN) || defined(WHORL_ASAN)
 enum { ROUNDS = 300 };
@@ -167,6 +168,56 @@ static void test_thr_11_and_12_a_thread_cancels_a_task(void **state)
         whorl_task_unref(task);
         assert_int_equal(close_host(&host), 0);
     }
+}
+
+/* ---- no memory for one thread; the loops have all they need ---- */
+
+static __thread bool lacks_memory;
+static struct whorl__os lacking;
+
+static void *maybe_alloc(size_t bytes)
+{
+    return lacks_memory ? NULL : whorl__os_linux.alloc(bytes);
+}
+
+static int maybe_map(size_t bytes, void **ret_base)
+{
+    return lacks_memory ? -ENOMEM : whorl__os_linux.map(bytes, ret_base);
+}
+
+/* Tasks until one cannot be made; what the call said then. */
+static int spawn_until_refused(const struct host *host)
+{
+    int error = 0;
+    lacks_memory = true;
+    for (int i = 0; i < 20000 && error == 0; i++) {
+        error = whorl_spawn_remote(host->main, sit_for_ever, NULL, NULL, NULL);
+    }
+    lacks_memory = false;
+    return error;
+}
+
+static void test_thr_13_a_task_that_cannot_be_made_is_told_to_the_thread(void **state)
+{
+    /* By the call itself; the tasks that there are, and the next ones, are as ever. */
+    (void)state;
+    lacking = whorl__os_linux;
+    lacking.alloc = maybe_alloc;
+    lacking.map = maybe_map;
+    whorl__os = &lacking;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct host host;
+        struct whorl_task *task = NULL;
+        void *value = NULL;
+        open_host(&host, loops);
+        assert_int_equal(spawn_until_refused(&host), -ENOMEM);
+        assert_int_equal(whorl_spawn_remote(host.main, double_it, (void *)21, NULL, &task), 0);
+        assert_int_equal(whorl_await(task, &value), 0);
+        assert_ptr_equal(value, (void *)42);
+        whorl_task_unref(task);
+        assert_int_equal(close_host(&host), 0);
+    }
+    whorl__os = &whorl__os_linux;
 }
 
 static void test_spawn_remote_bad_attributes_are_einval(void **state)
@@ -654,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_thr_15_many_threads_submit_and_get_all_results),
         cmocka_unit_test(test_thr_10_a_thread_can_wait_with_a_deadline),
         cmocka_unit_test(test_thr_11_and_12_a_thread_cancels_a_task),
+        cmocka_unit_test(test_thr_13_a_task_that_cannot_be_made_is_told_to_the_thread),
         cmocka_unit_test(test_spawn_remote_bad_attributes_are_einval),
         cmocka_unit_test(test_spawn_remote_goes_to_the_loop_it_is_pinned_to),
         cmocka_unit_test(test_mt_23_spawning_while_the_runtime_ends_is_run_or_refused),
