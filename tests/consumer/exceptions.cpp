@@ -244,8 +244,51 @@ int take_over(void *)
     return 0;
 }
 
+/* A generator and who asks it each handle an exception of their own, and leave their catch blocks by
+ * turns: on one list one would end the other's. */
+int give_in_catch_block(void *)
+{
+    CHECK(what_is_handled() == "nothing");
+    int error = 0;
+    try {
+        throw Trouble("the body's");
+    } catch (const Trouble &) {
+        for (int i = 0; error == 0 && i < 3; i++) {
+            go_elsewhere();
+            error = whorl_generator_yield(nullptr, nullptr);
+            CHECK(what_is_handled() == "the body's");
+        }
+    }
+    CHECK(what_is_handled() == "nothing");
+    return error;
+}
+
+int ask_in_catch_block(void *)
+{
+    whorl_generator *generator = nullptr;
+    CHECK(whorl_generator_new(give_in_catch_block, nullptr, nullptr, &generator) == 0);
+    for (const char *const name : {"asker's first", "asker's second"}) {
+        try {
+            throw Trouble(name);
+        } catch (const Trouble &) {
+            CHECK(whorl_generator_next(generator, nullptr) == 0);
+            CHECK(what_is_handled() == name);
+        }
+        CHECK(what_is_handled() == "nothing");
+    }
+    try {
+        throw Trouble("who closes");
+    } catch (const Trouble &) {
+        whorl_generator_leave(&generator);
+        CHECK(what_is_handled() == "who closes");
+    }
+    CHECK(what_is_handled() == "nothing");
+    return 0;
+}
+
 whorl_body *const cases[] = {wait_in_catch_block, rethrow_after_wait, wait_while_unwinding,
-                             throw_across_waits,  interleave,         take_over};
+                             throw_across_waits,  interleave,         take_over,
+                             ask_in_catch_block};
 
 int run_cases(void *)
 {
