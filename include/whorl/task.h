@@ -254,7 +254,8 @@ WHORL_API int whorl_task_cancelling(struct whorl_task *task);
 
 /*
  * Take one cancel request back and return how many are left. If none is left and the request was
- * not delivered yet, it is withdrawn. Any thread. Model: Task.uncancel
+ * not delivered yet, it is withdrawn: in strict order one that has ended a wait is delivered, as in
+ * asyncio. Any thread. Model: Task.uncancel
  *
  * From:    anywhere                     Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no

@@ -66,7 +66,8 @@ WHORL_API int whorl_timeout_exit(struct whorl_timeout *timeout, int error);
  */
 WHORL_API int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns);
 
-/* The deadline, WHORL_NEVER if none; whether it cancelled the block. */
+/* The deadline, WHORL_NEVER if none; whether it cancelled the block, or, in strict
+ * order, will at its next wait. */
 WHORL_API int64_t whorl_timeout_when(const struct whorl_timeout *timeout);
 WHORL_API bool whorl_timeout_expired(const struct whorl_timeout *timeout);
 

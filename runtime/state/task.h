@@ -161,8 +161,9 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     uint8_t io_budget;          /* R: ready I/O calls left before it gives way */
     bool told;                  /* R: delivered_message is set */
     bool named;                 /* M(lock): name is set */
-    bool asked;                 /* M(lock): a request was made since the slot was filled */
-    bool shutdown_asked;        /* M(lock) */
+    bool asked : 1;             /* M(lock): a request was made since the slot was filled */
+    bool shutdown_asked : 1;    /* M(lock) */
+    bool arrived : 1;           /* M(lock): a request has ended the wait it is in; strict order */
     uint16_t users_pending;     /* M(lock): users' requests that wait for their delivery */
     uint32_t stall_reported;    /* A: the monitor has named it */
     struct whorl__spinlock lock;

@@ -30,6 +30,9 @@
  * back before that, with the -ECANCELED that came of it: leaving the scope counts it as delivered.
  * If the future was done already, the request comes back, finds no scope, and is dropped.
  *
+ * In strict order a request that ends a wait has arrived: it is not taken back, and a later one
+ * does not change its message. asyncio has cancelled the future by then that the task waits for.
+ *
  * A chain of awaits is walked, not recursed into; a chain that leads back to itself (tasks awaiting
  * each other) is found by Brent's method, and the request stays with the task it was found at,
  * which unties the knot. A gather is where the chain forks: there it is recursed into, and a chain
@@ -121,9 +124,12 @@ static void settle_locked(struct whorl_task *task, enum whorl__scope_state state
     whorl__state_cancel_clear(&task->word);
 }
 
-/* Nobody asks any more. */
+/* Nobody asks any more. What has ended a wait stays: the task is on its way out of it. */
 static void withdraw_locked(struct whorl_task *task)
 {
+    if (task->arrived) {
+        return;
+    }
     task->withdrawals++;
     task->users_pending = 0;
     settle_scopes_locked(task->scopes, NULL, WHORL__SCOPE_WITHDRAWN);
@@ -170,7 +176,9 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
     task->asked = true;
     task->shutdown_asked |= request->shutdown;
     task->requests++;
-    task->request_message = request->message;
+    if (!task->arrived) {
+        task->request_message = request->message;
+    }
     request->withdrawals = task->withdrawals;
     if (request->awaited == NULL) {
         set_pending_locked(task, scope);
@@ -210,6 +218,7 @@ static bool register_locked(struct whorl_task *task, struct request *request)
     if (WHORL_UNLIKELY(held)) {
         note_held_locked(task, request->message);
     }
+    task->arrived |= request->taken && task->loop->strict;
     return true;
 }
 
@@ -242,16 +251,17 @@ static void mark_delivered(struct whorl_task *task, const struct request *reques
 
 /*
  * The future was done: the request stays with the task, unless it was taken back meanwhile. False:
- * the task has ended meanwhile, and the request is as if it had never been made.
+ * the task has ended meanwhile, and the request is as if it had never been made. waits: the future
+ * is about to end, and the task stays in its await until then.
  */
-static bool leave_pending(struct whorl_task *task, const struct request *request)
+static bool leave_pending(struct whorl_task *task, const struct request *request, bool waits)
 {
     bool taken = false;
     lock(task);
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
     const bool stands = request->scope_serial != 0 ? scope != NULL
                                                    : request->withdrawals == task->withdrawals;
-    const bool placed = !stands || is_held_locked(task, scope) ||
+    const bool placed = !stands || waits || is_held_locked(task, scope) ||
                         whorl__state_cancel(&task->word, &taken);
     if (!placed) {
         task->requests -= task->requests > 0;
@@ -265,6 +275,13 @@ static bool leave_pending(struct whorl_task *task, const struct request *request
     return placed;
 }
 
+/* In strict order a gather whose children are done ends in the turn of their callbacks. */
+static bool is_about_to_end(const struct whorl_task *task, const struct whorl_future *awaited)
+{
+    return awaited->kind == WHORL__FUTURE_GATHER && task->loop->strict &&
+           whorl__gather_is_ending(awaited);
+}
+
 /* One task of a chain that was asked, and what it awaits. False: neither got it. */
 static bool pass_on(struct whorl_task *task, const struct request *request, bool accepted)
 {
@@ -273,7 +290,7 @@ static bool pass_on(struct whorl_task *task, const struct request *request, bool
     } else {
         whorl__future_look(request->awaited);
     }
-    return accepted || leave_pending(task, request);
+    return accepted || leave_pending(task, request, is_about_to_end(task, request->awaited));
 }
 
 /* Steps along the chain of awaits, and tells when it has come round. */
@@ -347,7 +364,7 @@ static bool request_along(struct whorl_task *task, struct request first)
     if (held != NULL) {
         whorl_future_unref(held);
     }
-    return placed || (asked != task && leave_pending(task, &made));
+    return placed || (asked != task && leave_pending(task, &made, false));
 }
 
 bool whorl__cancel_request(struct whorl_task *task, const char *message)
@@ -377,6 +394,13 @@ void whorl__cancel_for_shutdown(struct whorl_task *task)
 
 /* ---- the task's own side ---- */
 
+void whorl__cancel_arrive(struct whorl_task *task)
+{
+    lock(task);
+    task->arrived = task->loop->strict && whorl__state_cancel_pending(&task->word);
+    unlock(task);
+}
+
 bool whorl__cancel_take(struct whorl_task *task)
 {
     if (WHORL_LIKELY(!whorl__state_cancel_pending(&task->word))) {
@@ -384,6 +408,7 @@ bool whorl__cancel_take(struct whorl_task *task)
     }
     lock(task);
     const bool pending = whorl__state_cancel_pending(&task->word);
+    task->arrived = false;
     if (pending) {
         settle_locked(task, WHORL__SCOPE_DELIVERED);
         task->delivered_message = task->request_message;
@@ -433,7 +458,7 @@ static unsigned count_told_users_locked(const struct whorl_task *task)
     return find_shield_locked(task) == NULL ? task->users_pending : 0;
 }
 
-void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
+bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
     lock(task);
     WHORL_ASSERT(task->awaited == NULL);
@@ -449,12 +474,18 @@ void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
     if (WHORL_UNLIKELY(pending)) {
         answer_pending(task, &taken, whorl_future_cancel(future, message));
     }
+    return pending;
 }
 
 void whorl__cancel_await_end(struct whorl_task *task)
 {
+    bool taken;
     lock(task);
     task->awaited = NULL;
+    if (WHORL_UNLIKELY(task->users_pending > 0 || task->scopes != NULL) &&
+        any_pending_locked(task)) {
+        (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
+    }
     unlock(task);
 }
 
@@ -536,6 +567,7 @@ void whorl__cancel_again(struct whorl_task *task)
         task->users_pending = 1;
     }
     if (shield == NULL || repeat_scopes_locked(task, shield)) {
+        task->request_message = NULL;
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
     }
     unlock(task);

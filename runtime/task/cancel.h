@@ -24,13 +24,14 @@ enum whorl__scope_state {
 struct whorl__scope {
     struct whorl__scope *outer;   /* M(task) */
     struct whorl_task *task;      /* C */
-    uint64_t serial;              /* C: never the same twice in a runtime */
+    uint64_t serial;              /* M(task): never the same twice in a runtime */
     enum whorl__scope_state state; /* M(task) */
     int baseline;                 /* C: requests there were when it was entered */
     bool others;                  /* the task's, once it has left: more than those are left */
     bool shield;                  /* C: what is asked outside of it is held back */
     uint64_t deadline_ns;         /* A: written by the task, or by who has set moving */
     bool armed;                   /* as deadline_ns */
+    bool queued;                  /* as deadline_ns: an expiry waits in the loop's list */
     uint32_t moving;              /* A: somebody reschedules; set under M(task) */
     struct whorl__timer timer;
 };
@@ -60,11 +61,14 @@ void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial);
 /* The running task looks whether a request is pending, and takes it. True: it is delivered now. */
 WHORL_MUST_USE bool whorl__cancel_take(struct whorl_task *task);
 
+/* The running task is about to wait with a request pending: that one ends the wait. */
+void whorl__cancel_arrive(struct whorl_task *task);
+
 /*
  * The running task is about to await a future: from now until await_end a request goes to that
- * future in its place. A request that is pending goes there now.
+ * future in its place. A request that is pending goes there now; true: there was one.
  */
-void whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future);
+bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future);
 void whorl__cancel_await_end(struct whorl_task *task);
 
 /* Whether the scope's request has reached the task, or is what ended its last wait. */

@@ -268,11 +268,17 @@ static void tell_callback(struct whorl__callback *call)
     }
 }
 
+void whorl__future_call_now(struct whorl__waiter *waiter)
+{
+    waiter->kind = WHORL__WAITER_CALLBACK;
+    make_call(waiter);
+    tell_callback(&waiter->call);
+}
+
 void whorl__future_call_in_turn(struct whorl_future *future, struct whorl__waiter *waiter)
 {
     if (!whorl__future_call_when_done(future, waiter)) {
-        make_call(waiter);
-        tell_callback(&waiter->call);
+        whorl__future_call_now(waiter);
     }
 }
 
@@ -351,15 +357,22 @@ static int take_result(struct whorl_future *future, void **ret_value)
     return future->error;
 }
 
+/* Who awaits a future that ends with a cancel is told of that one. */
+static void tell_of_cancelled(struct whorl_future *future, bool awaits)
+{
+    struct whorl_task *const self = whorl__task_current();
+    if (awaits && self != NULL && whorl__future_is_done(future) &&
+        take_result(future, NULL) == -ECANCELED) {
+        self->delivered_message = future->message;
+        self->told = true;
+    }
+}
+
 /* Without a wait. */
 static int take_done(struct whorl_future *future, bool awaits, void **ret_value)
 {
-    if (WHORL_UNLIKELY(awaits && future->error == -ECANCELED)) {
-        struct whorl_task *const self = whorl__task_current();
-        if (self != NULL) {
-            self->delivered_message = future->message;
-            self->told = true;
-        }
+    if (WHORL_UNLIKELY(future->error == -ECANCELED)) {
+        tell_of_cancelled(future, awaits);
     }
     return take_result(future, ret_value);
 }
@@ -397,8 +410,9 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
     int error = 0;
     bool late = false;
     bool cancelled = false;
-    if (awaits) {
-        whorl__cancel_await_begin(task, future);
+    if (awaits && whorl__cancel_await_begin(task, future) && task->loop->strict &&
+        whorl__future_is_done(future)) {
+        whorl__give_way(task); /* a wait that was begun takes a pass, as in asyncio */
     }
     while (error == 0 && !late && !cancelled && !whorl__future_is_done(future)) {
         error = wait_once(task, future, deadline_ns, &late);
@@ -409,6 +423,7 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
         cancelled |= whorl__cancel_take(task);
     }
     if (cancelled) {
+        tell_of_cancelled(future, awaits);
         return -ECANCELED;
     }
     if (error == 0 && whorl__future_is_done(future)) {

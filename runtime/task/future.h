@@ -73,6 +73,8 @@ bool whorl__gather_cancel(struct whorl_future *gather, const char *message);
 bool whorl__gather_cancel_along(struct whorl_future *gather, const char *message,
                                 const struct whorl__cancel_path *path);
 void whorl__gather_free(struct whorl_future *gather);
+/* All its children are done. On their loop, if that keeps strict order. */
+bool whorl__gather_is_ending(const struct whorl_future *gather);
 
 /* For dumps, while the caller keeps the gather: how many children it has, how many of them have not
  * reported, and up to `max` that are not done. Returns how many those are; looks at the first
@@ -112,8 +114,10 @@ size_t whorl__future_awaiters(struct whorl_future *future, struct whorl_future *
 WHORL_MUST_USE bool whorl__future_call_when_done(struct whorl_future *future,
                                                  struct whorl__waiter *waiter);
 
-/* As call_when_done, but called in any case: if it is done already, then at once, or, on a loop
- * that keeps strict order, in its turn among the loop's items. */
+/* For who was told so: calls it as the end of a future would, on a strict loop in its turn. */
+void whorl__future_call_now(struct whorl__waiter *waiter);
+
+/* The two in one: whether the future is done already or not, it is called. */
 void whorl__future_call_in_turn(struct whorl_future *future, struct whorl__waiter *waiter);
 
 /* Takes it back, by one who has a reference on the future. False: it is called, was, or will be. */

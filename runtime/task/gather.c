@@ -202,12 +202,14 @@ bool whorl__gather_cancel_along(struct whorl_future *future, const char *message
     if (whorl__future_is_done(future) || leads_through(path, future)) {
         return false;
     }
+    void *const before = whorl__load_relaxed_ptr(&gather->message); /* relaxed: one of them */
     /* relaxed: published by the release half below */
     whorl__store_relaxed_ptr(&gather->message, (void *)(uintptr_t)message);
     const bool over = (whorl__add_u32(&gather->cancels, 1) & (OVER | FAILED)) != 0; /* pairs G2 */
     if (!over && ask_children(gather, message, path)) {
         return true;
     }
+    whorl__store_relaxed_ptr(&gather->message, before); /* relaxed: as before */
     const bool ended = (whorl__add_u32(&gather->cancels, (uint32_t)-1) & OVER) != 0; /* pairs G2 */
     return !over && ended;
 }
@@ -215,6 +217,17 @@ bool whorl__gather_cancel_along(struct whorl_future *future, const char *message
 bool whorl__gather_cancel(struct whorl_future *future, const char *message)
 {
     return whorl__gather_cancel_along(future, message, NULL);
+}
+
+bool whorl__gather_is_ending(const struct whorl_future *future)
+{
+    const struct gather *const gather =
+        whorl_container_of(future, const struct gather, head.future);
+    size_t done = 0;
+    while (done < gather->count && whorl__future_is_done(gather->children[done].future)) {
+        done++;
+    }
+    return done == gather->count;
 }
 
 void whorl__gather_free(struct whorl_future *future)

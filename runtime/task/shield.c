@@ -45,12 +45,13 @@ static void follow(struct whorl__waiter *waiter)
     struct shield *const shield = whorl_container_of(waiter, struct shield, waiter);
     struct whorl_future *const inner = whorl__swap_ptr(&shield->inner, NULL); /* pairs H1 */
     if (inner != NULL) {
+        const bool cancelled = whorl_future_cancelled(inner);
         whorl__plain_read(&inner->error); /* F1 */
         const struct whorl__outcome outcome = {
             .error = inner->error,
             .value = inner->value,
-            .cancelled = whorl_future_cancelled(inner),
-            .message = inner->message,
+            .cancelled = cancelled,
+            .message = cancelled ? NULL : inner->message, /* it is the shield that is cancelled */
         };
         (void)whorl__future_complete(&shield->head.future, &outcome);
         whorl__future_look(inner);

@@ -76,6 +76,9 @@ void whorl__park(struct whorl_task *task, uint64_t waits_on)
     /* relaxed: published by the park's commit, for whoever dumps */
     whorl__store_relaxed_u64(&task->waits_on, waits_on);
     whorl__store_relaxed_u64(&task->parked_ns, task->loop->turn_ns); /* relaxed: as above */
+    if (WHORL_UNLIKELY(whorl__state_cancel_pending(&task->word))) {
+        whorl__cancel_arrive(task);
+    }
     leave(task, WHORL__ACTION_PARK);
 }
 

@@ -69,7 +69,7 @@ static void reset_cancel(struct whorl_task *task)
 {
     if (WHORL_UNLIKELY(task->asked || task->told)) {
         whorl__spin_lock(&task->lock);
-        task->asked = task->shutdown_asked = task->told = false;
+        task->asked = task->shutdown_asked = task->arrived = task->told = false;
         task->users_pending = 0;
         task->requests = 0;
         task->request_message = NULL;
@@ -292,14 +292,20 @@ static void await_visitor(struct whorl_task *task)
     whorl__spin_unlock(&task->lock);
 }
 
-/* A request nobody has answered: a body that returned 0 ends cancelled, another error stays. */
+/* A request nobody has answered: a body that returned 0 ends cancelled, another error stays, and
+ * a cancel's message with it. */
 static int finish_word(struct whorl_task *task, int error)
 {
     while (WHORL_UNLIKELY(!whorl__state_finish(&task->word))) {
+        const char *const message = task->delivered_message;
+        const bool told = task->told;
         if (!whorl__cancel_take(task)) {
             await_visitor(task);
         } else if (error == 0) {
             error = -ECANCELED;
+        } else {
+            task->delivered_message = message;
+            task->told = told;
         }
     }
     return error;

@@ -32,10 +32,11 @@ static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t 
 
 /* It is too late already. In strict order the block finds that out where asyncio's does: when the
  * loop has come to it; a block that never waits ends before. Late, it finds no such scope. */
-static int expire(const struct whorl__scope *scope, struct whorl__timers *timers)
+static int expire(struct whorl__scope *scope, struct whorl__timers *timers)
 {
     struct whorl__loop *const loop = whorl_container_of(timers, struct whorl__loop, timers);
     if (loop->strict) {
+        scope->queued = true;
         return whorl__callback_fire_soon(loop, &scope->timer);
     }
     whorl__cancel_by_scope(scope->task, scope->serial);
@@ -149,10 +150,23 @@ static void end_move(struct whorl__scope *scope)
     whorl__store_release_u32(&scope->moving, 0); /* pairs begin_move and await_mover */
 }
 
+/* One that waits in the loop's list finds no such scope any more. */
+static WHORL_COLD void forget_queued(struct whorl__scope *scope)
+{
+    struct whorl__serials serials = {.next = 0}; /* the loop's own may be another thread's */
+    whorl__spin_lock(&scope->task->lock);
+    scope->serial = whorl__serials_draw(&serials, &scope->task->runtime->scopes_made);
+    scope->queued = false;
+    whorl__spin_unlock(&scope->task->lock);
+}
+
 /* By who has set moving. */
 static int move(struct whorl__scope *scope, int64_t deadline_ns)
 {
     whorl__plain_write(&scope->armed);
+    if (WHORL_UNLIKELY(scope->queued)) {
+        forget_queued(scope);
+    }
     return scope->armed && whorl__timer_disarm(&scope->timer)
                ? -EINVAL
                : arm(scope, scope->timer.timers, deadline_ns);
@@ -190,6 +204,16 @@ int64_t whorl_timeout_when(const struct whorl_timeout *timeout)
     return (int64_t)whorl__load_relaxed_u64(&scope->deadline_ns); /* relaxed: a figure */
 }
 
+/* In strict order it counts once the request was made, where asyncio's expiry is called; but not
+ * while a shielded section holds it back. */
+static bool will_expire_locked(const struct whorl__scope *scope)
+{
+    return scope->task->loop->strict &&
+           (scope->state == WHORL__SCOPE_WITHDRAWN ||
+            (scope->state == WHORL__SCOPE_PENDING &&
+             whorl__state_cancel_pending(&scope->task->word)));
+}
+
 bool whorl_timeout_expired(const struct whorl_timeout *timeout)
 {
     if (timeout == NULL) {
@@ -200,7 +224,7 @@ bool whorl_timeout_expired(const struct whorl_timeout *timeout)
         return whorl__scope_expired(scope);
     }
     whorl__spin_lock(&scope->task->lock);
-    const bool expired = whorl__scope_expired(scope);
+    const bool expired = whorl__scope_expired(scope) || will_expire_locked(scope);
     whorl__spin_unlock(&scope->task->lock);
     return expired;
 }
@@ -223,7 +247,7 @@ static int cancel_and_wait(struct whorl_future *future, void **ret_value)
         return error;
     }
     error = whorl_future_result(future, ret_value);
-    return whorl_future_cancelled(future) ? -ETIMEDOUT : error;
+    return error == -ECANCELED ? -ETIMEDOUT : error;
 }
 
 int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns, void **ret_value)

@@ -213,6 +213,12 @@ static void future_done(struct whorl__waiter *waiter)
     report(watched, deadline_ns != WHORL_NEVER && whorl__os->now_ns() >= deadline_ns);
 }
 
+/* When it was put here: whatever the time is. */
+static void future_was_done(struct whorl__waiter *waiter)
+{
+    report(whorl_container_of(waiter, struct watched, waiter), false);
+}
+
 static void watch_one(struct whorl_completed *watch, struct watched *watched,
                       struct whorl_future *awaiter)
 {
@@ -221,7 +227,8 @@ static void watch_one(struct whorl_completed *watch, struct watched *watched,
     watched->waiter.awaiter = awaiter;
     (void)whorl_future_ref(watched->future); /* until it has reported, or unwatch_all */
     if (!whorl__future_call_when_done(watched->future, &watched->waiter)) {
-        report(watched, false);
+        watched->waiter.callback = future_was_done;
+        whorl__future_call_now(&watched->waiter);
     }
 }
 
@@ -286,17 +293,12 @@ static int look_at_all(const struct whorl_completed *watch, struct whorl_future 
     return after;
 }
 
-/*
- * A task gives way at least once, as in asyncio, so that a loop around a wait starves nobody. In
- * strict order as often as there, where the future's callback takes a pass, and the task the next.
- */
+/* A task gives way at least once, as in asyncio, so that a loop around a wait starves nobody. */
 static int wait_for_event(struct whorl_completed *watch, int64_t deadline_ns)
 {
     struct whorl_future *const event = event_of(watch, 0);
-    const struct whorl_task *const task = whorl__task_current();
-    if (whorl__future_is_done(event) && task != NULL) {
-        const int error = whorl_yield();
-        return error == 0 && task->loop->strict ? whorl_yield() : error;
+    if (whorl__future_is_done(event) && whorl__task_current() != NULL) {
+        return whorl_yield();
     }
     const int error = whorl_future_join(event, deadline_ns, NULL);
     return error == -ETIMEDOUT ? 0 : error;

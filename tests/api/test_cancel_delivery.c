@@ -345,10 +345,11 @@ static int wait_sleeping(void *arg)
     return 0;
 }
 
+/* They share a loop: it does not run between the two calls. */
 static int cancel_and_withdraw(void *arg)
 {
     struct withdrawn *const withdrawn = arg;
-    struct whorl_task *const task = start(withdrawn->wait, withdrawn);
+    struct whorl_task *const task = start_here(withdrawn->wait, withdrawn);
     must(whorl_future_await(withdrawn->begun, NULL));
     settle();
     must(whorl_cancel(task, NULL) ? 0 : -ERANGE);
@@ -359,20 +360,43 @@ static int cancel_and_withdraw(void *arg)
     return finish(task);
 }
 
+static int cancel_on_one_loop(void *arg)
+{
+    return finish(start_here(cancel_and_withdraw, arg));
+}
+
+static struct withdrawn play_withdrawn(whorl_body *wait, int loops)
+{
+    struct withdrawn withdrawn = {.wait = wait, .got = UNSET};
+    withdrawn.begun = new_future();
+    withdrawn.gate = new_future();
+    assert_int_equal(play(loops, cancel_on_one_loop, &withdrawn), 0);
+    whorl_future_unref(withdrawn.begun);
+    whorl_future_unref(withdrawn.gate);
+    return withdrawn;
+}
+
 static void test_canc_20_withdrawn_request_does_not_end_a_wait(void **state)
 {
     /* The parked task was queued because of it; what it waits for has not happened. */
     (void)state;
     whorl_body *const waits[] = {wait_joining, wait_sleeping};
     for (size_t i = 0; i < 2; i++) {
-        struct withdrawn withdrawn = {.wait = waits[i], .got = UNSET};
-        withdrawn.begun = new_future();
-        withdrawn.gate = new_future();
-        assert_int_equal(play(1, cancel_and_withdraw, &withdrawn), 0);
+        const struct withdrawn withdrawn = play_withdrawn(waits[i], 2);
         assert_int_equal(withdrawn.got, 0);
         assert_int_equal(withdrawn.early, 0);
-        whorl_future_unref(withdrawn.begun);
-        whorl_future_unref(withdrawn.gate);
+    }
+}
+
+static void test_canc_20_in_strict_order_what_ended_a_wait_is_not_taken_back(void **state)
+{
+    /* asyncio has cancelled the future by then on which the task waits. */
+    (void)state;
+    whorl_body *const waits[] = {wait_joining, wait_sleeping};
+    for (size_t i = 0; i < 2; i++) {
+        const struct withdrawn withdrawn = play_withdrawn(waits[i], 1);
+        assert_int_equal(withdrawn.got, -ECANCELED);
+        assert_int_equal(withdrawn.early, 1);
     }
 }
 
@@ -414,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_canc_19_uncancel_counts_down_to_zero_and_stops),
         cmocka_unit_test(test_canc_20_uncancel_to_zero_withdraws_what_was_not_delivered),
         cmocka_unit_test(test_canc_20_withdrawn_request_does_not_end_a_wait),
+        cmocka_unit_test(test_canc_20_in_strict_order_what_ended_a_wait_is_not_taken_back),
         cmocka_unit_test(test_canc_21_uncancel_above_zero_leaves_the_delivery),
     };
     return cmocka_run_group_tests_name("cancel_delivery", tests, NULL, NULL);
