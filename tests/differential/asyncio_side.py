@@ -15,17 +15,20 @@ REPLACED = {
     "clock": "time is played: the poll jumps to the next timer; one unit is a millisecond",
     "Timer": "timers of equal time fire in the order in which they were made; asyncio leaves it open",
     "Task.uncancel": "3.13: a request that was not delivered is withdrawn with the last uncancel",
-    "Timeout": "3.12: the baseline of requests; 3.11 expects none at all",
+    "Timeout": "3.12: the baseline of requests; 3.11 expects none at all. A request that was pending at "
+               "the entry is not of before (asyncio counts it, rows TMO-8 and TMO-9)",
     "wait_for": "3.12: in place, on a timeout block; 3.11 makes a task and waits for it",
     "gather": "3.12: children that are done are counted before the gather is returned; cancelled, it "
-              "has the message of the cancel, where asyncio takes that of the child listed last",
-    "Group": "3.13: the cancel from outside is kept, 3.14: a child's end is told one pass later, 3.15: "
+              "ends when all children have (GATH-9, asyncio's with the first failure), with the message "
+              "of the cancel (asyncio's with that of the child listed last)",
+    "Group": "3.13: the cancel from outside is kept, also beside the group's own (TG-27), 3.14: a child's end is told one pass later, 3.15: "
              "cancel(); requests from before the block do not count (asyncio counts them, row TG-29); "
              "children are cancelled in the order in which they were added; the group error stands "
              "for its first failure",
     "completed": "3.13: as_completed tells which one; those that are done come in the order given",
     "eager": "3.12: a task that begins at once",
-    "cancel message": "whoever awaits a cancelled task sees its message; asyncio shows it once",
+    "cancel message": "whoever awaits a cancelled task sees its message; asyncio shows it once. It is "
+                      "that of the cancel it met last: an int has no message of its own",
 }
 
 ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE")
@@ -113,8 +116,34 @@ class Future(asyncio.futures._PyFuture):
 class Task(asyncio.tasks._PyTask):
     """Python's own task, with what came after 3.11."""
 
+    met = ()  # the arguments of the cancel it met last
+
     def _make_cancelled_error(self):
+        if self._cancelled_exc is not None:
+            return asyncio.CancelledError(*self.met)
         return cancelled_error(self)
+
+    def _Task__step(self, exc=None):
+        if isinstance(exc, asyncio.CancelledError):
+            self.met = exc.args
+        elif self._must_cancel:
+            self.met = () if self._cancel_message is None else (self._cancel_message,)
+        super()._Task__step(exc)
+
+    pending = 0  # requests since it ran last
+
+    def cancelled_before(self):
+        """Requests that are not pending any more."""
+        if not self._must_cancel:
+            self.pending = 0
+        return max(self.cancelling() - self.pending, 0)
+
+    def cancel(self, msg=None):
+        if not self._must_cancel:
+            self.pending = 0
+        asked = super().cancel(msg)
+        self.pending += asked and self._must_cancel
+        return asked
 
     def uncancel(self):
         left = super().uncancel()
@@ -172,7 +201,7 @@ class Timeout:
 
     async def __aenter__(self):
         self.task = asyncio.current_task()
-        self.baseline = self.task.cancelling()
+        self.baseline = self.task.cancelled_before()
         self.state = "open"
         self.reschedule(self.when)
         return self
@@ -266,7 +295,7 @@ class Group:
 
     async def __aenter__(self):
         self.parent = asyncio.current_task()
-        self.baseline = self.parent.cancelling()
+        self.baseline = self.parent.cancelled_before()
         return self
 
     async def __aexit__(self, kind, error, trace):
@@ -279,15 +308,17 @@ class Group:
             try:
                 await self.waiter
             except asyncio.CancelledError as late:
+                cancelled = late
                 if not self.aborting:
-                    cancelled = late
                     self.abort()
-        if self.asked_parent and self.parent.uncancel() <= self.baseline:
-            cancelled = None
-        if cancelled is not None and not self.errors:
-            raise cancelled
+        if self.asked_parent:
+            others = self.parent.uncancel() > self.baseline
+            if not others or self.parent._must_cancel:
+                cancelled = None
         if error is not None and not isinstance(error, asyncio.CancelledError):
             self.errors.append(error)
+        if cancelled is not None and not self.errors:
+            raise cancelled
         if self.errors:
             if self.parent.cancelling() > self.baseline:
                 self.parent.uncancel()
@@ -383,7 +414,7 @@ def gather(children, return_exceptions):
         failure = failure_of(child)
         if outer.done():
             return
-        if failure is not None and not return_exceptions:
+        if failure is not None and not return_exceptions and outer.asked is None:
             outer.set_exception(failure)
         elif left == 0 and outer.asked is not None:
             outer.set_exception(outer.asked)
@@ -511,6 +542,7 @@ class Actor:
             self.say(step[4], text_of_error(error))
             raise
         except asyncio.CancelledError as error:
+            asyncio.current_task().met = error.args  # of a future that was done it is not told
             self.say(step[4], text_of_error(error))
             raise
         self.say(step[4], "= " + text_of_value(value) if has_value else "done")

@@ -12,19 +12,11 @@ import random
 MESSAGES = ("why", "stop", "late", None, None)
 ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE", "ECANCELED")
 
-# Constructs that are not drawn yet, each with what is lacking. To become empty. "zero" is a deadline
+# Constructs that are not drawn yet, each with what is lacking. To stay empty. "zero" is a deadline
 # that has passed when it is set.
 OFF = {
-    "group": "a child that has ended is told one pass later in asyncio", "add": "as group",
-    "cancel_group": "as group",
-    "zero": "the expiry is queued in asyncio, immediate in whorl",
-    "cancel": "a cancel that is pending when a wait begins costs a pass in asyncio, none in whorl",
-    "uncancel": "asyncio does not withdraw what has reached the future that is awaited",
-    "gather": "children report one pass later in asyncio",
-    "gather_all": "as gather",
-    "wait": "not on whorl yet", "each": "not on whorl yet", "shield": "not on whorl yet",
-    "soon": "not on whorl yet", "later": "not on whorl yet",
-    "drop": "not on whorl yet", "done": "not on whorl yet", "undone": "not on whorl yet",
+    "each_deadline": "as_completed has a timer of its own in asyncio, from when it is made; in whorl "
+                     "each wait for the next has one: in one instant with others the order differs",
 }
 
 # How often each is drawn. What waits, what asks and completes, what encloses.
@@ -40,7 +32,7 @@ WEIGHTS = {
 
 WAITS = ("yield", "sleep", "await", "wait_for", "wait", "each")
 BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure")
-IN_CALLBACKS = ("cancel", "uncancel", "cancelling", "set", "fail", "state", "reschedule", "expired",
+IN_CALLBACKS = ("spawn", "cancel", "uncancel", "cancelling", "set", "fail", "state", "reschedule", "expired",
                 "put", "get", "soon", "later", "drop", "done", "undone")
 
 
@@ -108,6 +100,7 @@ class Generator:
         self.groups = {}  # name -> the task whose block it is
         self.named = {}  # gathers and shields: name -> the first task among what it awaits
         self.made = 0
+        self.within = 0  # of the callbacks: the first one that may be added from here
         self.blocks = []  # timeouts
 
     def program(self):
@@ -116,11 +109,13 @@ class Generator:
             if level > 0:
                 bodies.append(("task", name, self.body(level, self.random.randint(1, 5), 0)))
         if "soon" in self.weights or "done" in self.weights:
-            bodies += [("callback", name, self.callback()) for name in self.callbacks]
+            bodies += [("callback", name, self.callback(i))
+                       for i, name in enumerate(self.callbacks)]
         return Program(self.number, self.futures, bodies)
 
-    def callback(self):
+    def callback(self, index):
         """Steps that do not wait, raise or return."""
+        self.within = index + 1
         nodes = []
         for _ in range(self.random.randint(1, 3)):
             names = [n for n in IN_CALLBACKS if n in self.weights]
@@ -232,7 +227,7 @@ class Generator:
 
     def draw_each(self, level, depth):
         names = self.several(level)
-        ms = self.random.choice((self.deadline_ms(), "never"))
+        ms = "never" if "each_deadline" in OFF else self.random.choice((self.deadline_ms(), "never"))
         return Node(" ".join(("each", str(ms), *names))) if names else None
 
     def draw_eager(self, level, depth):
@@ -262,7 +257,8 @@ class Generator:
         return self.one("drop", self.callback_name())
 
     def draw_done(self, level, depth):
-        return None if not self.callbacks else Node(f"done {self.anyone()} {self.callback_name()}")
+        names = self.callbacks[self.within:]  # one that adds itself would never end
+        return Node(f"done {self.anyone()} {self.random.choice(names)}") if names else None
 
     def draw_undone(self, level, depth):
         return None if not self.callbacks else Node(f"undone {self.anyone()} {self.callback_name()}")

@@ -41,6 +41,9 @@ bool actor_may_uncancel(void);
 /* The future that a name stands for now, with a reference; NULL: there is none. */
 struct whorl_future *object_take(struct object *object);
 
+/* Gives a future that was made its name, and what is known of its value. False: the name is taken. */
+bool object_name(struct object *object, struct whorl_future *future, const struct object *like);
+
 /* Spawns a task of the program, in a group unless that is NULL; flags as in whorl_attr, without a
  * group. As whorl_group_spawn, or -EALREADY (it was before, or is no task), -ENOENT (the group is
  * not open). */
@@ -50,8 +53,28 @@ int object_spawn(struct object *object, struct object *group, uint64_t flags);
 void world_lock(void);
 void world_unlock(void);
 
-/* As a deadline: `ms` from the program's start, or from now. */
+/* As a deadline: `ms` from the program's start, or from now. Or how long it is. */
 int64_t world_deadline(int64_t ms);
+int64_t world_after(int64_t ms);
 int64_t world_duration(int64_t ms);
+
+/* What several words stand for: futures with references. */
+struct taken {
+    size_t count;
+    struct whorl_future *futures[WORDS_MAX];
+    const struct object *objects[WORDS_MAX];
+};
+
+/* Steps of other files than the table of steps. */
+int step_gather(struct actor *actor, const struct step *step);
+int step_gather_all(struct actor *actor, const struct step *step);
+int step_shield(struct actor *actor, const struct step *step);
+int step_wait(struct actor *actor, const struct step *step);
+int step_each(struct actor *actor, const struct step *step);
+int step_soon(struct actor *actor, const struct step *step);
+int step_later(struct actor *actor, const struct step *step);
+int step_drop(struct actor *actor, const struct step *step);
+int step_done(struct actor *actor, const struct step *step);
+int step_undone(struct actor *actor, const struct step *step);
 
 #endif

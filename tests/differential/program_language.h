@@ -88,7 +88,8 @@ struct object {
     struct whorl_timeout *timeout; /* while the block is open */
     struct whorl_group *group;     /* as timeout, and until its end has returned */
     struct whorl_local local;      /* a key, whose address is what counts */
-    unsigned begun;
+    struct whorl_handle *handle;   /* of a callback that was to be called soon or later */
+    unsigned begun;                /* a task's body, a callback by its handle */
     unsigned ended;
     unsigned freed;
 };

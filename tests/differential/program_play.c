@@ -26,6 +26,7 @@ static struct {
     pthread_mutex_t lock;
     unsigned spawned;    /* M(lock) */
     unsigned violations; /* M(lock) */
+    bool over;           /* M(lock): what comes now finds nothing */
     FILE *out;           /* NULL: standard output */
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -42,6 +43,11 @@ void world_unlock(void)
 int64_t world_deadline(int64_t ms)
 {
     return ms == WHORL_NEVER ? WHORL_NEVER : world.start_ns + ms * world.ms_ns;
+}
+
+int64_t world_after(int64_t ms)
+{
+    return ms == WHORL_NEVER ? WHORL_NEVER : whorl_now() + ms * world.ms_ns;
 }
 
 int64_t world_duration(int64_t ms)
@@ -202,11 +208,25 @@ struct whorl_future *object_take(struct object *object)
 {
     struct whorl_future *future = NULL;
     world_lock();
-    if (object != NULL && object->future != NULL) {
+    if (object != NULL && object->future != NULL && !world.over) {
         future = whorl_future_ref(object->future);
     }
     world_unlock();
     return future;
+}
+
+bool object_name(struct object *object, struct whorl_future *future, const struct object *like)
+{
+    world_lock();
+    const bool is_new = object->future == NULL && !object->is_task && !world.over;
+    if (is_new) {
+        object->future = future;
+        object->is_list = like->is_list;
+        object->listed = like->listed;
+        memcpy(object->members, like->members, sizeof object->members);
+    }
+    world_unlock();
+    return is_new;
 }
 
 static int spawn(struct object *object, struct object *group, const struct whorl_attr *attr,
@@ -235,7 +255,7 @@ int object_spawn(struct object *object, struct object *group, uint64_t flags)
     world_lock();
     if (group != NULL && group->group == NULL) {
         error = -ENOENT;
-    } else if (object->is_task && !object->spawned) {
+    } else if (object->is_task && !object->spawned && !world.over) {
         object->spawned = true;
         error = flags == 0 ? spawn(object, group, &attr, &task)
                            : spawn_unlocked(object, &attr, &task);
@@ -333,6 +353,7 @@ static void give_back(struct object *object)
 {
     if (object->task == NULL) {
         whorl_future_unref(object->future);
+        whorl_handle_unref(object->handle);
     } else {
         whorl_task_unref(object->task);
     }
@@ -346,6 +367,7 @@ int program_play(struct program *program, enum play_how how, int64_t ms_ns)
     world.start_ns = whorl_now();
     world.spawned = 0;
     world.violations = 0;
+    world.over = false;
     struct object *const main_object = find_task("main");
     if (main_object == NULL || make_futures() != 0 || object_spawn(main_object, NULL, 0) != 0) {
         return -EINVAL;
@@ -360,6 +382,9 @@ int program_play(struct program *program, enum play_how how, int64_t ms_ns)
     for (unsigned i = 0; i < program->declared_count; i++) {
         say_end(program->declared[i]);
     }
+    world_lock();
+    world.over = true;
+    world_unlock();
     for (unsigned i = 0; i < program->object_count; i++) {
         give_back(&program->objects[i]);
     }
@@ -376,7 +401,11 @@ int program_check(const struct program *program)
             actor_violation(&actor, "begun, and not ended once");
             error = -EPROTO;
         }
-        if (object->freed != (object->task != NULL)) {
+        if (object->begun > 1) {
+            actor_violation(&actor, "begun twice");
+            error = -EPROTO;
+        }
+        if (object->freed != (object->task != NULL || object->handle != NULL)) {
             actor_violation(&actor, "its argument was not freed exactly once");
             error = -EPROTO;
         }
@@ -390,6 +419,7 @@ void program_rewind(struct program *program)
         struct object *const object = &program->objects[i];
         object->spawned = false;
         object->task = NULL;
+        object->handle = NULL;
         object->future = NULL;
         object->timeout = NULL;
         object->group = NULL;

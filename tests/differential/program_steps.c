@@ -133,69 +133,6 @@ static int step_cancel_group(struct actor *actor, const struct step *step)
     return say(actor, step, open ? "" : "absent");
 }
 
-/* The futures that the words from `first` on stand for now. */
-static size_t take_all(const struct step *step, unsigned first, struct whorl_future **futures,
-                       const struct object **ret_objects)
-{
-    size_t count = 0;
-    for (unsigned i = first; i < step->count; i++) {
-        futures[count] = take(step, i);
-        ret_objects[count] = step->words[i].object;
-        count += futures[count] != NULL;
-    }
-    return count;
-}
-
-static void drop_all(struct whorl_future *const *futures, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        whorl_future_unref(futures[i]);
-    }
-}
-
-/* False: there is one of that name. */
-static bool name_gather(struct object *object, struct whorl_future *gather,
-                        const struct object **members, size_t count)
-{
-    world_lock();
-    const bool is_new = object->future == NULL && !object->is_task;
-    if (is_new) {
-        object->future = gather;
-        object->is_list = true;
-        object->listed = count;
-        memcpy(object->members, members, sizeof object->members);
-    }
-    world_unlock();
-    return is_new;
-}
-
-static int make_gather(struct actor *actor, const struct step *step, unsigned flags)
-{
-    struct whorl_future *futures[WORDS_MAX] = {NULL};
-    const struct object *members[WORDS_MAX] = {NULL};
-    struct whorl_future *gather;
-    const size_t count = take_all(step, 1, futures, members);
-    const int error = whorl_gather_start(futures, count, flags, &gather);
-    drop_all(futures, count);
-    if (error != 0) {
-        actor_violation(actor, "no gather");
-    } else if (!name_gather(step->words[0].object, gather, members, count)) {
-        whorl_future_unref(gather);
-        return say(actor, step, "again");
-    }
-    return say(actor, step, "");
-}
-
-static int step_gather(struct actor *actor, const struct step *step)
-{
-    return make_gather(actor, step, 0);
-}
-
-static int step_gather_all(struct actor *actor, const struct step *step)
-{
-    return make_gather(actor, step, WHORL_GATHER_RETURN_EXCEPTIONS);
-}
-
 static int step_cancel(struct actor *actor, const struct step *step)
 {
     struct whorl_future *const future = take(step, 0);
@@ -353,14 +290,9 @@ static int in_timeout(struct actor *actor, const struct step *step, int64_t dead
     return leave_block(actor, step, result, error);
 }
 
-static int64_t after(int64_t ms)
-{
-    return ms == WHORL_NEVER ? WHORL_NEVER : whorl_now() + world_duration(ms);
-}
-
 static int step_timeout(struct actor *actor, const struct step *step)
 {
-    return in_timeout(actor, step, after(step->words[1].number));
+    return in_timeout(actor, step, world_after(step->words[1].number));
 }
 
 static int step_timeout_at(struct actor *actor, const struct step *step)
@@ -374,7 +306,7 @@ static int step_reschedule(struct actor *actor, const struct step *step)
     int error = -ENOENT;
     world_lock();
     if (object != NULL && object->timeout != NULL) {
-        error = whorl_timeout_reschedule(object->timeout, after(step->words[1].number));
+        error = whorl_timeout_reschedule(object->timeout, world_after(step->words[1].number));
     }
     world_unlock();
     return say(actor, step, error == 0 ? "" : error == -EINVAL ? "refused" : "absent");
@@ -509,6 +441,14 @@ static const struct {
     {"reschedule", step_reschedule, false},
     {"expired", step_expired, false},
     {"eager", step_eager, false},
+    {"shield", step_shield, false},
+    {"wait", step_wait, false},
+    {"each", step_each, false},
+    {"soon", step_soon, false},
+    {"later", step_later, false},
+    {"drop", step_drop, false},
+    {"done", step_done, false},
+    {"undone", step_undone, false},
     {"add", step_add, false},
     {"cancel_group", step_cancel_group, false},
     {"group", step_group, true},
