@@ -209,8 +209,11 @@ bool whorl__gather_cancel_along(struct whorl_future *future, const char *message
     if (!over && ask_children(gather, message, path)) {
         return true;
     }
-    whorl__store_relaxed_ptr(&gather->message, before); /* relaxed: as before */
     const bool ended = (whorl__add_u32(&gather->cancels, (uint32_t)-1) & OVER) != 0; /* pairs G2 */
+    if (!ended || over) {
+        /* Nobody took it: it says what it said before, unless a later one has said more. */
+        (void)whorl__cas_ptr(&gather->message, (void *)(uintptr_t)message, before);
+    }
     return !over && ended;
 }
 
