@@ -41,7 +41,7 @@ bool actor_may_uncancel(void);
 /* The future that a name stands for now, with a reference; NULL: there is none. */
 struct whorl_future *object_take(struct object *object);
 
-/* Gives a future that was made its name, and what is known of its value. False: the name is taken. */
+/* Gives a future that was made its name, and what is known of its value. False: it is taken. */
 bool object_name(struct object *object, struct whorl_future *future, const struct object *like);
 
 /* Spawns a task of the program, in a group unless that is NULL; flags as in whorl_attr, without a
