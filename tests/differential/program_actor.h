@@ -53,6 +53,9 @@ int object_spawn(struct object *object, struct object *group, uint64_t flags);
 void world_lock(void);
 void world_unlock(void);
 
+/* With the lock: everything has been given back, and what is made now would be left over. */
+bool world_is_over(void);
+
 /* As a deadline: `ms` from the program's start, or from now. Or how long it is. */
 int64_t world_deadline(int64_t ms);
 int64_t world_after(int64_t ms);

@@ -42,19 +42,37 @@ static void called_free(void *arg)
     world_unlock();
 }
 
-/* now: soon, else later. */
-static int call(struct actor *actor, const struct step *step, bool now)
+/* now: soon, else later. Not under the lock: see spawn_unlocked. */
+static int call_unlocked(const struct step *step, bool now, struct whorl_handle **ret_handle)
 {
     const struct whorl_call_attr attr = {.arg_free = called_free};
     struct object *const object = step->words[0].object;
+    world_unlock();
+    const int error =
+        now ? whorl_call_soon(called, object, &attr, ret_handle)
+            : whorl_call_later(world_duration(step->words[1].number), called, object, &attr,
+                               ret_handle);
+    world_lock();
+    return error;
+}
+
+static int call(struct actor *actor, const struct step *step, bool now)
+{
+    struct object *const object = step->words[0].object;
+    struct whorl_handle *handle = NULL;
     int error = -EALREADY;
     world_lock();
-    if (object->is_callback && object->handle == NULL) {
-        error = now ? whorl_call_soon(called, object, &attr, &object->handle)
-                    : whorl_call_later(world_duration(step->words[1].number), called, object,
-                                       &attr, &object->handle);
+    if (object->is_callback && !object->spawned && !world_is_over()) {
+        object->spawned = true;
+        error = call_unlocked(step, now, &handle);
+        object->spawned = error == 0;
+        object->handle = world_is_over() ? NULL : handle;
     }
+    const bool kept = object->handle == handle;
     world_unlock();
+    if (!kept) {
+        whorl_handle_unref(handle);
+    }
     return say(actor, step, error == 0 ? "" : "again");
 }
 

@@ -40,6 +40,11 @@ void world_unlock(void)
     pthread_mutex_unlock(&world.lock);
 }
 
+bool world_is_over(void)
+{
+    return world.over;
+}
+
 int64_t world_deadline(int64_t ms)
 {
     return ms == WHORL_NEVER ? WHORL_NEVER : world.start_ns + ms * world.ms_ns;
@@ -218,7 +223,7 @@ struct whorl_future *object_take(struct object *object)
 bool object_name(struct object *object, struct whorl_future *future, const struct object *like)
 {
     world_lock();
-    const bool is_new = object->future == NULL && !object->is_task && !world.over;
+    const bool is_new = object->future == NULL && !object->is_task && !world_is_over();
     if (is_new) {
         object->future = future;
         object->is_list = like->is_list;
@@ -236,7 +241,8 @@ static int spawn(struct object *object, struct object *group, const struct whorl
                          : whorl_group_spawn(group->group, task_body, object, attr, ret_task);
 }
 
-/* The first step of one that begins at once needs the lock. It cannot be named by then. */
+/* A simulation may switch threads meanwhile, and a task that begins at once needs the lock. Until
+ * this is back, the task cannot be named. */
 static int spawn_unlocked(struct object *object, const struct whorl_attr *attr,
                           struct whorl_task **ret_task)
 {
@@ -257,8 +263,8 @@ int object_spawn(struct object *object, struct object *group, uint64_t flags)
         error = -ENOENT;
     } else if (object->is_task && !object->spawned && !world.over) {
         object->spawned = true;
-        error = flags == 0 ? spawn(object, group, &attr, &task)
-                           : spawn_unlocked(object, &attr, &task);
+        error = group != NULL ? spawn(object, group, &attr, &task) /* it stays open meanwhile */
+                              : spawn_unlocked(object, &attr, &task);
         object->spawned = error == 0;
         object->task = task;
         object->future = error == 0 ? whorl_task_future(task) : NULL;
@@ -349,8 +355,12 @@ static void say_end(struct object *object)
               whorl_task_cancelling(object->task));
 }
 
+/* A future that nobody ends keeps the gathers and shields over it. */
 static void give_back(struct object *object)
 {
+    if (world.how == PLAY_LOOPS && object->is_future && object->future != NULL) {
+        (void)whorl_future_cancel(object->future, NULL);
+    }
     if (object->task == NULL) {
         whorl_future_unref(object->future);
         whorl_handle_unref(object->handle);
@@ -405,7 +415,7 @@ int program_check(const struct program *program)
             actor_violation(&actor, "begun twice");
             error = -EPROTO;
         }
-        if (object->freed != (object->task != NULL || object->handle != NULL)) {
+        if (object->freed != object->spawned) {
             actor_violation(&actor, "its argument was not freed exactly once");
             error = -EPROTO;
         }
