@@ -56,6 +56,10 @@ void world_unlock(void);
 /* With the lock: everything has been given back, and what is made now would be left over. */
 bool world_is_over(void);
 
+/* Around what a callback does; no lock. False: the world is over, and there is nothing to act on. */
+bool world_enter(void);
+void world_leave(void);
+
 /* As a deadline: `ms` from the program's start, or from now. Or how long it is. */
 int64_t world_deadline(int64_t ms);
 int64_t world_after(int64_t ms);

@@ -14,8 +14,11 @@ static int say(struct actor *actor, const struct step *step, const char *outcome
 static void perform_callback(struct object *object)
 {
     struct actor actor = {.object = object};
-    actor_say(&actor, "called", "%s", "");
-    (void)actor_perform(&actor, object->body);
+    if (world_enter()) {
+        actor_say(&actor, "called", "%s", "");
+        (void)actor_perform(&actor, object->body);
+        world_leave();
+    }
 }
 
 static void called(void *arg)

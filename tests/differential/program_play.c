@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,14 +26,19 @@ static struct {
     int64_t start_ns;
     pthread_mutex_t lock;
     unsigned spawned;    /* M(lock) */
+    unsigned inside;     /* M(lock): callbacks that act */
     unsigned violations; /* M(lock) */
     bool over;           /* M(lock): what comes now finds nothing */
     FILE *out;           /* NULL: standard output */
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Who holds it may be in a call, where a simulation switches threads: so the others make calls. */
 void world_lock(void)
 {
-    pthread_mutex_lock(&world.lock);
+    while (pthread_mutex_trylock(&world.lock) != 0) {
+        (void)whorl_now();
+        sched_yield();
+    }
 }
 
 void world_unlock(void)
@@ -43,6 +49,32 @@ void world_unlock(void)
 bool world_is_over(void)
 {
     return world.over;
+}
+
+bool world_enter(void)
+{
+    world_lock();
+    const bool enters = !world.over;
+    world.inside += enters;
+    world_unlock();
+    return enters;
+}
+
+void world_leave(void)
+{
+    world_lock();
+    world.inside--;
+    world_unlock();
+}
+
+/* Nobody enters any more. */
+static bool is_anybody_inside(void)
+{
+    world_lock();
+    const bool inside = world.inside > 0;
+    world.over = true;
+    world_unlock();
+    return inside;
 }
 
 int64_t world_deadline(int64_t ms)
@@ -392,9 +424,9 @@ int program_play(struct program *program, enum play_how how, int64_t ms_ns)
     for (unsigned i = 0; i < program->declared_count; i++) {
         say_end(program->declared[i]);
     }
-    world_lock();
-    world.over = true;
-    world_unlock();
+    while (is_anybody_inside()) {
+        (void)whorl_sleep(world_duration(ROUND_MS));
+    }
     for (unsigned i = 0; i < program->object_count; i++) {
         give_back(&program->objects[i]);
     }
