@@ -53,10 +53,10 @@ int object_spawn(struct object *object, struct object *group, uint64_t flags);
 void world_lock(void);
 void world_unlock(void);
 
-/* With the lock: everything has been given back, and what is made now would be left over. */
+/* With the lock: everything has been given back; what is made now would be left over. */
 bool world_is_over(void);
 
-/* Around what a callback does; no lock. False: the world is over, and there is nothing to act on. */
+/* Around what a callback does; no lock. False: the world is over, there is nothing to act on. */
 bool world_enter(void);
 void world_leave(void);
 

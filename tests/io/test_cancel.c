@@ -303,27 +303,19 @@ static int withdrawn_main(void *arg)
         net_until_parked(reader);
         NET_EXPECT(whorl_cancel(reader, NULL));
         NET_EXPECT_EQUAL(whorl_uncancel(reader), 0);
-        if (arg != NULL) {
-            NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
-            const int got = net_finish(reader);
-            NET_EXPECT(got == 1 || got == -ECANCELED); /* another loop may have been faster */
-            char byte;
-            NET_EXPECT_EQUAL(got == 1 ? 1 : whorl_read(fds[0], &byte, 1), 1);
-            continue;
-        }
-        for (int j = 0; j < 3; j++) {
-            (void)whorl_yield();
-        }
-        NET_EXPECT(!whorl_task_done(reader));
         NET_EXPECT_EQUAL(whorl_write(fds[1], "x", 1), 1);
-        NET_EXPECT_EQUAL(net_finish(reader), 1);
+        const int got = net_finish(reader);
+        char byte;
+        NET_EXPECT(got == -ECANCELED || (got == 1 && arg != NULL)); /* which loop was faster */
+        NET_EXPECT_EQUAL(got == 1 ? 1 : whorl_read(fds[0], &byte, 1), 1);
     }
     return whorl_close(fds[0]) + whorl_close(fds[1]);
 }
 
-static void test_cancel_taken_back_before_it_is_seen_lets_the_read_go_on(void **state)
+static void test_canc_20_cancel_taken_back_before_it_is_seen_loses_no_byte(void **state)
 {
-    /* The reader was woken for nothing: it waits on, and does not report a timeout. */
+    /* On one loop it has ended the wait already. On several the reader may have been woken for
+     * nothing: it waits on, and does not report a timeout. */
     (void)state;
     net_run(withdrawn_main, NULL, 1);
     net_run(withdrawn_main, (void *)1, 2);
@@ -337,7 +329,7 @@ int main(void)
         cmocka_unit_test(test_write_cancelled_half_way_tells_the_count_then_the_cancel),
         cmocka_unit_test(test_cancel_in_each_wait_ends_it_and_leaves_nothing_open),
         cmocka_unit_test(test_accept_cancelled_as_a_connection_comes_never_drops_it),
-        cmocka_unit_test(test_cancel_taken_back_before_it_is_seen_lets_the_read_go_on),
+        cmocka_unit_test(test_canc_20_cancel_taken_back_before_it_is_seen_loses_no_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

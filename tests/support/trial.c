@@ -18,8 +18,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WATCHDOG_S  50
-#define FIRST_TRIES 3 /* of a first call that a run may happen not to make */
+#define WATCHDOG_S   50
+#define COUNTED_RUNS 4
+#define FIRST_TRIES  8 /* of a first call that a run may happen not to make */
 
 #ifndef MADV_GUARD_INSTALL
 #    define MADV_GUARD_INSTALL 102
@@ -659,11 +660,11 @@ static void try_group(const struct trial *trial, enum faults_phase phase, size_t
     }
 }
 
-/* Loops run at chance: what is called in two runs is called in nearly all. */
+/* Loops run at chance: what is called in each of these runs is called in nearly all. */
 static void count_calls(const struct trial *trial, enum faults_phase phase,
                         uint32_t ret_calls[FAULTS_ENTRY_COUNT])
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < COUNTED_RUNS; i++) {
         (void)run(trial, NULL);
         for (int entry = 0; entry < FAULTS_ENTRY_COUNT; entry++) {
             const uint32_t calls = faults_calls(phase, (enum faults_entry)entry);
