@@ -390,7 +390,7 @@ static void say_end(struct object *object)
 /* A future that nobody ends keeps the gathers and shields over it. */
 static void give_back(struct object *object)
 {
-    if (world.how == PLAY_LOOPS && object->is_future && object->future != NULL) {
+    if (object->is_future && object->future != NULL) {
         (void)whorl_future_cancel(object->future, NULL);
     }
     if (object->task == NULL) {
