@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 /* Our own frames at the beginning, which are left out where it can be told. */
 #define OWN_FRAMES_MAX 6
@@ -66,8 +67,9 @@ static const void *object_of(const void *address)
 static int own_frames(void *const *frames, int count)
 {
     const void *const own = object_of((const void *)(uintptr_t)whorl__debug_note_origin);
+    const bool linked_in = own == object_of((const void *)getauxval(AT_PHDR));
     int first = 1;
-    while (first < count && object_of(frames[first]) == own) {
+    while (!linked_in && first < count && object_of(frames[first]) == own) {
         first++;
     }
     return first < count ? first : 1;
