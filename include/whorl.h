@@ -29,6 +29,7 @@
 #include "whorl/report.h"
 #include "whorl/runtime.h"
 #include "whorl/task.h"
+#include "whorl/why.h"
 #include "whorl/context.h"
 #include "whorl/future.h"
 #include "whorl/timeout.h"

@@ -82,7 +82,7 @@ static void report_survivor(struct whorl_task *task)
 
 static void cancel_again(struct whorl_task *task)
 {
-    (void)whorl__cancel_request(task, "the runtime is still ending");
+    (void)whorl__cancel_for_shutdown_again(task, "the runtime is still ending");
 }
 
 static WHORL_COLD void give_up(struct whorl__runtime *runtime)

@@ -22,6 +22,7 @@
 #include "task/generator.h"
 #include "task/park.h"
 #include "task/task.h"
+#include "task/why.h"
 
 #include "fiber/overflow.h"
 #include "sched/culprit.h"
@@ -92,6 +93,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     runtime->abandon = whorl__task_abandon;
     runtime->clear = whorl__task_clear;
     runtime->origin_text = whorl__debug_origin_text;
+    runtime->why_text = whorl__why_text;
     runtime->debug = whorl__debug_wanted(options->debug);
     runtime->call_in = whorl__context_call_in;
     runtime->scopes_made = 1; /* 0 is no scope's serial */

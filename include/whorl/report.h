@@ -36,7 +36,8 @@ struct whorl_report {
     const char *origin;          /* where task or future was made, in debug mode */
     struct whorl_generator *generator; /* that could not be closed as it should be */
     const char *generator_name;
-    uint64_t reserved[6];        /* 0 */
+    const char *why;             /* the task was asked to end: by whom; whorl/why.h */
+    uint64_t reserved[5];        /* 0 */
 };
 
 /*

@@ -243,7 +243,9 @@ WHORL_API int whorl_return(void *value);
  * when, or whether the task obeys. Raises whorl_task_cancelling by one. False: the body has ended.
  * On another loop its argument may be being freed at this moment: whorl_task_done follows shortly.
  *
- * From:    any thread; a task may cancel itself      Waits: no      Allocates: no
+ * Who asked is noted for whorl_task_why (why.h); without memory for that it is not.
+ *
+ * From:    any thread; a task may cancel itself      Waits: no      Allocates: a block
  * Model:   Task.cancel; rows CANC-1 to CANC-28 of the conformance list
  * Since:   0.1, stable                  Source: runtime/task/cancel.c
  */

@@ -273,6 +273,52 @@ static void put_end(struct dump *dump, const struct whorl__look *look)
     put_word(dump, "cancelled", look->future_word & WHORL__FUTURE_CANCELLED ? "yes" : "no");
 }
 
+static const char *const why_names[] = {
+    [WHORL_WHY_NONE] = "none",         [WHORL_WHY_UNKNOWN] = "unknown",
+    [WHORL_WHY_TASK] = "task",         [WHORL_WHY_CALLBACK] = "callback",
+    [WHORL_WHY_THREAD] = "thread",     [WHORL_WHY_DEADLINE] = "deadline",
+    [WHORL_WHY_GROUP] = "group",       [WHORL_WHY_SHUTDOWN] = "shutdown",
+};
+
+static void put_by(struct dump *dump, const struct whorl_why *why)
+{
+    const bool thread = why->cause == WHORL_WHY_THREAD;
+    if (thread || why->task != 0) {
+        put_word(dump, "by", thread ? "thread:" : "task:");
+        whorl__text_number(&dump->output->text, thread ? why->thread : why->task);
+    }
+    if (why->name[0] != '\0') {
+        put_key(dump, "by-name");
+        whorl__text_quoted(&dump->output->text, why->name);
+    }
+}
+
+static void put_through(struct dump *dump, const struct whorl_why *why)
+{
+    struct whorl__text *const text = &dump->output->text;
+    const unsigned shown = why->hops < WHORL_WHY_HOPS ? why->hops : WHORL_WHY_HOPS;
+    for (unsigned i = 0; i < shown; i++) {
+        whorl__text_string(text, i == 0 ? " through=" : ",");
+        whorl__text_string(text, why->hop[i].task != 0 ? "task:" : "gather");
+        if (why->hop[i].task != 0) {
+            whorl__text_number(text, why->hop[i].task);
+        }
+    }
+    if (shown < why->hops) {
+        whorl__text_string(text, ",...");
+    }
+}
+
+/* Nothing of a task that nobody has asked to end. */
+static void put_why(struct dump *dump, const struct whorl__look *look)
+{
+    if (look->locked && look->why.cause != WHORL_WHY_NONE) {
+        put_word(dump, "why", why_names[look->why.cause]);
+        put_by(dump, &look->why);
+        put_through(dump, &look->why);
+    }
+}
+
 static void put_task(struct dump *dump, const struct whorl__runtime *runtime,
                      const struct whorl__look *look)
 {
@@ -294,6 +340,7 @@ static void put_task(struct dump *dump, const struct whorl__runtime *runtime,
         put_cancel(dump, look);
         put_stack(dump, look);
     }
+    put_why(dump, look);
     put_number(dump, "refs", look->references);
     put_body(dump, look->body);
 }

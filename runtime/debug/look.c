@@ -16,6 +16,7 @@
 
 #include "task/cancel.h"
 #include "task/future.h"
+#include "task/why.h"
 
 #include <string.h>
 
@@ -118,6 +119,7 @@ static void read_locked(struct whorl_task *task, struct whorl__look *look)
     }
     look->requests = task->requests;
     look->message = task->request_message;
+    whorl__why_read_locked(task, &look->why);
     read_timeouts_locked(task, look);
     read_gather_locked(task, look);
     whorl__spin_unlock(&task->lock);

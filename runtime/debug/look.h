@@ -11,6 +11,7 @@
 #define WHORL_DEBUG_LOOK_H
 
 #include "sched/sched.h"
+#include "whorl/why.h"
 
 #define WHORL__LOOK_CHILDREN 16
 
@@ -49,6 +50,7 @@ struct whorl__look {
     char name[WHORL_TASK_NAME_MAX + 1];
     int requests;
     const char *message; /* of the newest request */
+    struct whorl_why why;
     unsigned timeouts;   /* open blocks */
     int64_t timeout_ns;  /* the first deadline among them */
     bool gathers;        /* it awaits a gather */

@@ -29,6 +29,7 @@
 
 #define LINE_BYTES   480
 #define ORIGIN_BYTES 440
+#define WHY_BYTES    440
 
 /* ---- one at a time ---- */
 
@@ -122,6 +123,7 @@ static void tell(struct whorl__runtime *runtime, const struct whorl_report *repo
     put_address(runtime, "task", report->task);
     put_text(runtime, "task_name", report->task_name);
     put_text(runtime, "waits_for", report->waits_for);
+    put_text(runtime, "why", report->why);
 }
 
 /* ---- a report ---- */
@@ -130,6 +132,7 @@ static void tell(struct whorl__runtime *runtime, const struct whorl_report *repo
 struct words {
     char name[WHORL_TASK_NAME_MAX + 1];
     char origin[ORIGIN_BYTES];
+    char why[WHY_BYTES];
 };
 
 static void fill_in(struct whorl__runtime *runtime, struct whorl_report *report,
@@ -145,6 +148,10 @@ static void fill_in(struct whorl__runtime *runtime, struct whorl_report *report,
     if (report->task != NULL && report->origin == NULL &&
         runtime->origin_text(report->task, words->origin, sizeof words->origin)) {
         report->origin = words->origin;
+    }
+    if (report->task != NULL && report->why == NULL &&
+        runtime->why_text(report->task, words->why, sizeof words->why)) {
+        report->why = words->why;
     }
 }
 

@@ -103,6 +103,8 @@ struct whorl__runtime {
     void (*clear)(struct whorl_task *task, struct whorl__loop *here);
     /* C: as above: where the task was made, in debug mode; false: it is not known. */
     bool (*origin_text)(struct whorl_task *task, char *ret_text, size_t bytes);
+    /* C: as above: why it was asked to end; false: nobody did. */
+    bool (*why_text)(struct whorl_task *task, char *ret_text, size_t bytes);
     /* C: as above: body(arg) in a copy of the task's context. By who has a reference. */
     int (*call_in)(struct whorl_task *task, whorl_body *body, void *arg);
 

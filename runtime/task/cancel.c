@@ -38,11 +38,17 @@
  * which unties the knot. A gather is where the chain forks: there it is recursed into, and a chain
  * that leads back is found by the path of gathers it came through.
  *
+ * Why it was made goes along with a request, and is noted wherever it is registered: why.h. A task
+ * that a request was registered on takes its lock once more before it ends, so its block stays.
+ *
  * Threads:    see cancel.h.
  */
 #include "task/cancel.h"
 
 #include "task/future.h"
+#include "task/why.h"
+
+#include "sys/os.h"
 
 #include <errno.h>
 
@@ -147,6 +153,9 @@ static bool is_over(struct whorl_task *task)
 struct request {
     uint64_t scope_serial; /* 0: a user's */
     const char *message;
+    struct whorl_why *why;        /* on the stack of who asks; hops are added on the way */
+    struct whorl__extra *room;    /* for the task's block, if it has none; NULL: used, or none */
+    struct whorl_why_hop hop;     /* the task itself, if it passes the request on */
     bool shutdown;                /* of the runtime's end: once a task */
     const struct whorl__cancel_path *path; /* the gathers it came through */
     uint32_t withdrawals;         /* of the task when it was made */
@@ -170,9 +179,39 @@ static void set_pending_locked(struct whorl_task *task, struct whorl__scope *sco
     }
 }
 
+static unsigned count_outside_locked(const struct whorl__scope *scope)
+{
+    unsigned count = 0;
+    while ((scope = scope->outer) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+/* What only the task's lock lets one see: whose deadline it was, and who passes it on. */
+static void note_why_locked(struct whorl_task *task, const struct whorl__scope *scope,
+                            struct request *request)
+{
+    struct whorl_why *const why = request->why;
+    if (scope != NULL && why->cause == WHORL_WHY_DEADLINE) {
+        whorl__why_name_locked(task, &why->task, why->name);
+        why->block = scope;
+        /* relaxed: a figure */
+        why->deadline_ns = (int64_t)whorl__load_relaxed_u64(&scope->deadline_ns);
+        why->outside = count_outside_locked(scope);
+    }
+    if (request->awaited != NULL) {
+        whorl__why_name_locked(task, &request->hop.task, request->hop.name);
+    }
+    if (!task->arrived) {
+        whorl__why_note_locked(task, why, &request->room);
+    }
+}
+
 static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
                         struct request *request)
 {
+    note_why_locked(task, scope, request);
     task->asked = true;
     task->shutdown_asked |= request->shutdown;
     task->requests++;
@@ -226,12 +265,14 @@ static bool register_locked(struct whorl_task *task, struct request *request)
 
 static bool make_request(struct whorl_task *task, struct request *request)
 {
+    request->room = whorl__why_room(task);
     lock(task);
     const bool made = register_locked(task, request);
     unlock(task);
     if (made && request->taken) {
         whorl__sched_submit(task);
     }
+    whorl__os->free(request->room);
     return made;
 }
 
@@ -313,11 +354,11 @@ static bool comes_round(struct walk *walk, const struct whorl_task *task)
     return false;
 }
 
-static bool cancel_untasked(struct whorl_future *future, const struct request *request)
+static bool cancel_untasked(struct whorl_future *future, const char *message,
+                            const struct whorl__cancel_path *path)
 {
-    return future->kind == WHORL__FUTURE_GATHER
-               ? whorl__gather_cancel_along(future, request->message, request->path)
-               : whorl__future_cancel_plain(future, request->message);
+    return future->kind == WHORL__FUTURE_GATHER ? whorl__gather_cancel_along(future, message, path)
+                                                : whorl__future_cancel_plain(future, message);
 }
 
 /*
@@ -326,7 +367,7 @@ static bool cancel_untasked(struct whorl_future *future, const struct request *r
  * before it could be told, nobody has met the request: it then stays with the first one, or, if
  * that is over as well, was never made.
  */
-static bool request_along(struct whorl_task *task, struct request first)
+static bool request_by(struct whorl_task *task, struct request first)
 {
     struct walk walk = {.mark = task, .limit = 1};
     struct whorl_task *asked = task;
@@ -336,14 +377,16 @@ static bool request_along(struct whorl_task *task, struct request first)
         return false;
     }
     const struct request made = request;
+    const struct whorl__cancel_path via = {.outer = first.path, .why = first.why};
     bool placed = true;
     bool asking = true;
     while (asking && request.awaited != NULL) {
         struct whorl_future *const next = request.awaited;
-        struct request onward = {.message = first.message};
+        struct request onward = {.message = first.message, .why = first.why};
         bool accepted;
+        whorl__why_add_hop(first.why, request.hop.task, request.hop.name);
         if (next->kind != WHORL__FUTURE_TASK) {
-            accepted = cancel_untasked(next, &first);
+            accepted = cancel_untasked(next, first.message, &via);
             asking = false;
         } else if (comes_round(&walk, whorl__task_of_future(next))) {
             accepted = false;
@@ -367,9 +410,28 @@ static bool request_along(struct whorl_task *task, struct request first)
     return placed || (asked != task && leave_pending(task, &made, false));
 }
 
-bool whorl__cancel_request(struct whorl_task *task, const char *message)
+/* The same with a reason of its own to add to. */
+static bool request_along(struct whorl_task *task, struct request first,
+                          const struct whorl_why *given)
 {
-    return request_along(task, (struct request){.message = message});
+    struct whorl_why why;
+    if (is_over(task)) {
+        return false;
+    }
+    if (given != NULL) {
+        why = *given;
+    } else {
+        whorl__why_asked(&why);
+    }
+    why.message = first.message;
+    first.why = &why;
+    return request_by(task, first);
+}
+
+bool whorl__cancel_request(struct whorl_task *task, const char *message,
+                           const struct whorl_why *why)
+{
+    return request_along(task, (struct request){.message = message}, why);
 }
 
 bool whorl__cancel_child(struct whorl_future *child, const char *message,
@@ -377,19 +439,28 @@ bool whorl__cancel_child(struct whorl_future *child, const char *message,
 {
     const struct request request = {.message = message, .path = path};
     return child->kind == WHORL__FUTURE_TASK
-               ? request_along(whorl__task_of_future(child), request)
-               : cancel_untasked(child, &request);
+               ? request_along(whorl__task_of_future(child), request, path->why)
+               : cancel_untasked(child, message, path);
 }
 
-void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial)
+void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial, const struct whorl_why *why)
 {
-    (void)request_along(task, (struct request){.scope_serial = serial});
+    static const struct whorl_why late = {.cause = WHORL_WHY_DEADLINE};
+    (void)request_along(task, (struct request){.scope_serial = serial}, why != NULL ? why : &late);
 }
+
+static const struct whorl_why at_shutdown = {.cause = WHORL_WHY_SHUTDOWN};
 
 void whorl__cancel_for_shutdown(struct whorl_task *task)
 {
     (void)request_along(task,
-                        (struct request){.message = "the runtime is ending", .shutdown = true});
+                        (struct request){.message = "the runtime is ending", .shutdown = true},
+                        &at_shutdown);
+}
+
+bool whorl__cancel_for_shutdown_again(struct whorl_task *task, const char *message)
+{
+    return whorl__cancel_request(task, message, &at_shutdown);
 }
 
 /* ---- the task's own side ---- */
@@ -458,6 +529,15 @@ static unsigned count_told_users_locked(const struct whorl_task *task)
     return find_shield_locked(task) == NULL ? task->users_pending : 0;
 }
 
+/* What was pending goes on to what the task awaits, and why with it. */
+static WHORL_COLD bool cancel_onward(struct whorl_task *task, struct whorl_future *future,
+                                     const char *message)
+{
+    struct whorl_why why;
+    whorl__why_passed_on(&why, task);
+    return whorl__future_cancel_for(future, message, &why);
+}
+
 bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
     lock(task);
@@ -472,7 +552,7 @@ bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
     }
     unlock(task);
     if (WHORL_UNLIKELY(pending)) {
-        answer_pending(task, &taken, whorl_future_cancel(future, message));
+        answer_pending(task, &taken, cancel_onward(task, future, message));
     }
     return pending;
 }

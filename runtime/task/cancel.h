@@ -10,6 +10,7 @@
 #define WHORL_TASK_CANCEL_H
 
 #include "sched/sched.h"
+#include "whorl/why.h"
 
 /* What became of the one request that a scope can make. */
 enum whorl__scope_state {
@@ -42,21 +43,24 @@ struct whorl__section {
     const char *message; /* M(task): of the newest request that was held back */
 };
 
-/* The user asks. False: the task was done. */
-bool whorl__cancel_request(struct whorl_task *task, const char *message);
+/* The user asks. why: NULL: the caller does. False: the task was done. */
+bool whorl__cancel_request(struct whorl_task *task, const char *message,
+                           const struct whorl_why *why);
 
 /* The gathers a request has come through, the last one first. On the stack of who asks. */
 struct whorl__cancel_path {
-    const struct whorl_future *gather;
+    const struct whorl_future *gather; /* NULL: none, it only tells why */
     const struct whorl__cancel_path *outer;
+    const struct whorl_why *why;       /* C: with the hops till here */
 };
 
 /* The last gather of `path` asks its child. False: it was done, or the request has come round. */
 bool whorl__cancel_child(struct whorl_future *child, const char *message,
                          const struct whorl__cancel_path *path);
 
-/* A scope's time is over. Does nothing if the task has left it. */
-void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial);
+/* A scope asks. why: NULL: its time is over. Does nothing if the task has left it. */
+void whorl__cancel_by_scope(struct whorl_task *task, uint64_t serial,
+                            const struct whorl_why *why);
 
 /* The running task looks whether a request is pending, and takes it. True: it is delivered now. */
 WHORL_MUST_USE bool whorl__cancel_take(struct whorl_task *task);
@@ -95,7 +99,8 @@ void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section 
 /* The running task leaves a request that it was given for its next wait. */
 void whorl__cancel_again(struct whorl_task *task);
 
-/* At the end of the runtime: as request, once a task. */
+/* At the end of the runtime: as request, once a task; and once more if it takes its time. */
 void whorl__cancel_for_shutdown(struct whorl_task *task);
+bool whorl__cancel_for_shutdown_again(struct whorl_task *task, const char *message);
 
 #endif

@@ -61,6 +61,9 @@ void whorl__extra_clear(struct whorl_task *task, struct whorl__loop *here)
     void *const word = whorl__load_relaxed_ptr(&task->more); /* relaxed: the caller is alone */
     if (whorl__more_tag(word) == WHORL__MORE_BLOCK) {
         struct whorl__extra *const extra = whorl__more_untagged(word);
+        whorl__spin_lock(&task->lock); /* a dump looks into the block, and has no reference */
+        whorl__store_relaxed_ptr(&task->more, NULL); /* relaxed: M(lock) */
+        whorl__spin_unlock(&task->lock);
         whorl__context_release(extra->context, here);
         whorl__os->free(extra->origin);
         whorl__os->free(extra);

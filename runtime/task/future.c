@@ -607,6 +607,28 @@ bool whorl__future_cancel_plain(struct whorl_future *future, const char *message
     }
 }
 
+static bool cancel_any(struct whorl_future *future, const char *message,
+                       const struct whorl_why *why)
+{
+    if (future->kind == WHORL__FUTURE_TASK) {
+        return whorl__cancel_request(whorl__task_of_future(future), message, why);
+    }
+    const struct whorl__cancel_path path = {.why = why};
+    return future->kind == WHORL__FUTURE_GATHER && why != NULL
+               ? whorl__gather_cancel_along(future, message, &path)
+               : whorl__future_cancel_plain(future, message);
+}
+
+bool whorl__future_cancel_for(struct whorl_future *future, const char *message,
+                              const struct whorl_why *why)
+{
+    const bool accepted = cancel_any(future, message, why);
+    if (!accepted) {
+        whorl__future_look(future);
+    }
+    return accepted;
+}
+
 bool whorl_future_cancel(struct whorl_future *future, const char *message)
 {
     if (future == NULL) {
@@ -615,13 +637,7 @@ bool whorl_future_cancel(struct whorl_future *future, const char *message)
     if (whorl__future_is_inherited(future)) {
         return false;
     }
-    const bool accepted = future->kind == WHORL__FUTURE_TASK
-                              ? whorl__cancel_request(whorl__task_of_future(future), message)
-                              : whorl__future_cancel_plain(future, message);
-    if (!accepted) {
-        whorl__future_look(future);
-    }
-    return accepted;
+    return whorl__future_cancel_for(future, message, NULL);
 }
 
 int whorl_future_await(struct whorl_future *future, void **ret_value)

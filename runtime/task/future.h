@@ -67,6 +67,11 @@ static inline void whorl__future_complete_alone(struct whorl_future *future,
 /* Cancels a future that is no task; what whorl_future_cancel does for those. */
 bool whorl__future_cancel_plain(struct whorl_future *future, const char *message);
 
+/* whorl_future_cancel, with why; NULL: the caller asks. */
+struct whorl_why;
+bool whorl__future_cancel_for(struct whorl_future *future, const char *message,
+                              const struct whorl_why *why);
+
 /* gather.c; path: the gathers the request has come through already, see cancel.h */
 struct whorl__cancel_path;
 bool whorl__gather_cancel(struct whorl_future *gather, const char *message);

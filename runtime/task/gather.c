@@ -17,6 +17,7 @@
  */
 #include "task/cancel.h"
 #include "task/future.h"
+#include "task/why.h"
 #include "task/park.h"
 
 #include "sys/os.h"
@@ -187,8 +188,16 @@ static bool leads_through(const struct whorl__cancel_path *path, const struct wh
 static bool ask_children(struct gather *gather, const char *message,
                          const struct whorl__cancel_path *path)
 {
-    const struct whorl__cancel_path longer = {.gather = &gather->head.future, .outer = path};
+    struct whorl_why why;
+    const struct whorl__cancel_path longer = {
+        .gather = &gather->head.future, .outer = path, .why = &why};
     bool any = false;
+    if (path != NULL) {
+        why = *path->why;
+    } else {
+        whorl__why_asked(&why);
+    }
+    whorl__why_add_hop(&why, 0, "");
     for (size_t i = 0; i < gather->count; i++) {
         any |= whorl__cancel_child(gather->children[i].future, message, &longer);
     }

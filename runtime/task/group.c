@@ -32,6 +32,7 @@
 #include "task/errors.h"
 #include "task/future.h"
 #include "task/park.h"
+#include "task/why.h"
 
 #include "sys/os.h"
 
@@ -101,15 +102,25 @@ static struct whorl_task *take_fresh(struct group *group)
     return task;
 }
 
+/* Something of the group has failed: the child, or what else `task` stands for. */
+static void why_failed(const struct group *group, struct whorl_task *task,
+                       struct whorl_why *ret_why)
+{
+    *ret_why = (struct whorl_why){.cause = WHORL_WHY_GROUP, .block = group};
+    whorl__spin_lock(&task->lock);
+    whorl__why_name_locked(task, &ret_why->task, ret_why->name);
+    whorl__spin_unlock(&task->lock);
+}
+
 /* By one who is counted among `pending`, or by the group's own task. */
-static void ask_all(struct group *group, bool block_too)
+static void ask_all(struct group *group, bool block_too, const struct whorl_why *why)
 {
     struct whorl_task *task;
     if (block_too) {
-        whorl__cancel_by_scope(group->scope.task, group->scope.serial);
+        whorl__cancel_by_scope(group->scope.task, group->scope.serial, why);
     }
     while ((task = take_fresh(group)) != NULL) {
-        (void)whorl__cancel_request(task, NULL);
+        (void)whorl__cancel_request(task, NULL, why);
         whorl_task_unref(task);
     }
 }
@@ -122,13 +133,13 @@ static bool begin_abort_locked(struct group *group)
     return first;
 }
 
-static void abort_group(struct group *group, bool block_too)
+static void abort_group(struct group *group, bool block_too, const struct whorl_why *why)
 {
     lock(group);
     const bool first = begin_abort_locked(group);
     unlock(group);
     if (first) {
-        ask_all(group, block_too);
+        ask_all(group, block_too, why);
     }
 }
 
@@ -184,7 +195,9 @@ static void child_done(struct whorl__waiter *waiter)
         const bool first = begin_abort_locked(group);
         unlock(group);
         if (first) {
-            ask_all(group, true);
+            struct whorl_why why;
+            why_failed(group, member->task, &why);
+            ask_all(group, true, &why);
         }
     }
     leave(group, runtime, &member->link);
@@ -246,7 +259,9 @@ int whorl_group_spawn(struct whorl_group *opaque, whorl_body *body, void *arg,
         *ret_task = whorl_task_ref(member->task);
     }
     if (enlist(group, member)) {
-        (void)whorl__cancel_request(member->task, NULL);
+        struct whorl_why why;
+        why_failed(group, group->scope.task, &why);
+        (void)whorl__cancel_request(member->task, NULL, &why);
     }
     /* One that began at once may have ended: its failure must not meet the block in mid-step. */
     whorl__future_call_in_turn(&member->task->future, &member->waiter);
@@ -303,7 +318,9 @@ void whorl_group_cancel(struct whorl_group *opaque)
     }
     struct group *const group = group_of(opaque);
     if (group->scope.task != NULL && !whorl__task_is_inherited(group->scope.task)) {
-        abort_group(group, true);
+        struct whorl_why why;
+        whorl__why_asked(&why);
+        abort_group(group, true, &why);
     }
 }
 
@@ -318,6 +335,25 @@ static bool await_last(struct group *group, whorl__handle handle)
     return over;
 }
 
+static void abort_as_cancelled(struct group *group, struct whorl_task *task)
+{
+    struct whorl_why why;
+    whorl__why_passed_on(&why, task);
+    abort_group(group, false, &why);
+}
+
+/* The block has ended with that error. */
+static void abort_as_failed(struct group *group, struct whorl_task *task, int error)
+{
+    struct whorl_why why;
+    if (error == -ECANCELED) {
+        abort_as_cancelled(group, task);
+    } else {
+        why_failed(group, task, &why);
+        abort_group(group, false, &why);
+    }
+}
+
 /* True: the task was cancelled meanwhile, before anything had aborted the group. */
 static bool wait_for_children(struct group *group, struct whorl_task *task)
 {
@@ -326,7 +362,7 @@ static bool wait_for_children(struct group *group, struct whorl_task *task)
         whorl__park(task, WHORL__PARK_GROUP);
         if (whorl__cancel_take(task)) {
             cancelled = true;
-            abort_group(group, false);
+            abort_as_cancelled(group, task);
         }
     }
     return cancelled;
@@ -374,7 +410,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
     }
     WHORL_CHECK(task == whorl__task_current(), "a group is ended by the task that began it");
     if (error != 0) {
-        abort_group(group, false);
+        abort_as_failed(group, task, error);
     }
     cancelled |= wait_for_children(group, task);
     (void)whorl__cancel_scope_leave(task, &group->scope, cancelled);

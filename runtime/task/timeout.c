@@ -12,6 +12,7 @@
 #include "task/cancel.h"
 #include "task/future.h"
 #include "task/park.h"
+#include "task/why.h"
 
 #include "sys/os.h"
 
@@ -27,7 +28,7 @@ static struct whorl__scope *scope_of(struct whorl_timeout *timeout)
 
 static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)
 {
-    whorl__cancel_by_scope(whorl__handle_task(&runtime->slots, handle), serial);
+    whorl__cancel_by_scope(whorl__handle_task(&runtime->slots, handle), serial, NULL);
 }
 
 /* It is too late already. In strict order the block finds that out where asyncio's does: when the
@@ -39,7 +40,7 @@ static int expire(struct whorl__scope *scope, struct whorl__timers *timers)
         scope->queued = true;
         return whorl__callback_fire_soon(loop, &scope->timer);
     }
-    whorl__cancel_by_scope(scope->task, scope->serial);
+    whorl__cancel_by_scope(scope->task, scope->serial, NULL);
     return 0;
 }
 
@@ -235,12 +236,16 @@ bool whorl_timeout_expired(const struct whorl_timeout *timeout)
  */
 static int cancel_and_wait(struct whorl_future *future, void **ret_value)
 {
+    struct whorl_why why;
     struct whorl_future *ended;
     int error = whorl_gather_start(&future, 1, WHORL_GATHER_RETURN_EXCEPTIONS, &ended);
     if (error != 0) {
         return error;
     }
-    (void)whorl_future_cancel(future, NULL);
+    whorl__why_asked(&why);
+    why.cause = WHORL_WHY_DEADLINE;
+    why.deadline_ns = whorl_now();
+    (void)whorl__future_cancel_for(future, NULL, &why);
     error = whorl_future_join(ended, WHORL_NEVER, NULL);
     whorl_future_unref(ended);
     if (error != 0) {

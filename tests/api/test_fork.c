@@ -242,6 +242,9 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
     REFUSED(whorl_join(sleeper, WHORL_NEVER, &value));
     REFUSED(whorl_wait_for(sleeper, WHORL_SECOND, &value));
     REFUSED(whorl_task_result(sleeper, &value));
+    struct whorl_why why;
+    REFUSED(whorl_task_why(sleeper, &why));
+    EXPECT(whorl_why_print(&(struct whorl_why){.cause = WHORL_WHY_NONE}, NULL, 0), 6);
     REFUSED(whorl_task_cancelling(sleeper));
     REFUSED(whorl_uncancel(sleeper));
     REFUSED(whorl_gather(&sleeper, 1, 0, NULL));

@@ -224,6 +224,9 @@ static long close_twice(void)
     X(task_cancelling_null, whorl_task_cancelling(NULL), -EINVAL, -EINVAL) \
     X(uncancel_null, whorl_uncancel(NULL), -EINVAL, -EINVAL) \
     X(uncancel_ended, whorl_uncancel(w->ended), 0, 0) \
+    X(task_why_null, whorl_task_why(NULL, NULL), -EINVAL, -EINVAL) \
+    X(task_why_no_place, whorl_task_why(w->ended, NULL), -EINVAL, -EINVAL) \
+    X(why_print_null, whorl_why_print(NULL, NULL, 0), -EINVAL, -EINVAL) \
     X(cancel_message, IS(whorl_cancel_message()), false, false) \
     X(task_done_null, whorl_task_done(NULL), false, false) \
     X(task_cancelled_null, whorl_task_cancelled(NULL), false, false) \

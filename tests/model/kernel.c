@@ -452,11 +452,6 @@ static void kernel_thread_detach(pthread_t number)
     (void)number;
 }
 
-static int kernel_thread_id(void)
-{
-    return 1000 + (int)model_thread();
-}
-
 static int64_t kernel_thread_cpu_ns(pthread_t thread)
 {
     (void)thread;
@@ -582,7 +577,6 @@ void kernel_begin(struct kernel *kernel)
     model_os.thread_start_quiet = kernel_thread_start;
     model_os.thread_detach = kernel_thread_detach;
     model_os.thread_join = kernel_thread_join;
-    model_os.thread_id = kernel_thread_id;
     model_os.thread_cpu_ns = kernel_thread_cpu_ns;
     model_os.epoll_create = kernel_epoll_create;
     model_os.epoll_ctl = kernel_epoll_ctl;

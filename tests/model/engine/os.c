@@ -167,6 +167,12 @@ static int leave_pages(void *base, size_t bytes, int how)
     return 0;
 }
 
+/* As the kernel's: none is 0, and a model's own table may have others. */
+static int thread_id(void)
+{
+    return 1000 + (int)model_thread();
+}
+
 /* ---- what a model has not provided ---- */
 
 static int refuse(void)
@@ -197,6 +203,7 @@ void os_reset(void)
     model_os.advise = leave_pages;
     model_os.now_ns = model_clock_ns;
     model_os.yield = model_yield;
+    model_os.thread_id = thread_id;
     model_os.futex_wait = futex_wait;
     model_os.futex_wake = futex_wake;
     whorl__os = &model_os;
