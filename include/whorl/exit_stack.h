@@ -41,7 +41,7 @@ typedef int whorl_exit(void *arg, int error);
 /*
  * whorl_exit_stack_push - exit(arg, error) is called when the stack is closed.
  *
- * Returns 0, -EINVAL (exit NULL), -ENOMEM: it is not on the stack, and will not be called.
+ * Returns 0, -EINVAL (stack or exit NULL), -ENOMEM: it is not on the stack, and will not be called.
  *
  * From:    anywhere                     Thread-safe: no
  * Waits:   no                           Cancellation point: no      Allocates: one block
@@ -55,7 +55,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_exit_stack_push(struct whorl_exit_stack *s
  * whorl_exit_stack_enter - call enter(arg), and push the exit if that has succeeded.
  *
  * Returns 0; what enter returned, if that was no 0: then there is nothing to leave, and exit will
- * not be called for it; -EINVAL (a function is NULL), -ENOMEM (neither is called).
+ * not be called for it; -EINVAL (the stack or a function is NULL), -ENOMEM (neither is called).
  *
  * From:    anywhere enter may be called    Thread-safe: no
  * Waits:   as enter does                Cancellation point: as enter is      Allocates: one block
@@ -84,7 +84,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_exit_stack_defer(struct whorl_exit_stack *
  * whorl_exit_stack_closing - a generator is closed when the stack is. Its reference stays the
  * caller's. What closing it returns, if that is no 0, takes the place of the error.
  *
- * Returns as whorl_exit_stack_push.
+ * Returns as whorl_exit_stack_push; -EINVAL also if generator is NULL.
  *
  * From:    anywhere; closed by a task   Thread-safe: no
  * Waits:   no                           Cancellation point: no      Allocates: one block
@@ -95,7 +95,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_exit_stack_closing(struct whorl_exit_stack
                                                          struct whorl_generator *generator);
 
 /*
- * whorl_exit_stack_move - all that is on `from` is on `to` afterwards, which must be empty.
+ * whorl_exit_stack_move - all that is on `from` is on `to` afterwards, which must be empty:
+ * else the process aborts. Does nothing if one of them is NULL.
  *
  * From:    anywhere                     Thread-safe: no
  * Waits:   no                           Cancellation point: no      Allocates: no
@@ -113,7 +114,7 @@ WHORL_API void whorl_exit_stack_move(struct whorl_exit_stack *to, struct whorl_e
  *               before; the last of them is returned. To be freed by whorl_errors_free; NULL is
  *               stored if 0 is returned. Where there is no memory for it, it is shorter
  *
- * Returns what the last exit says, or error if there is none.
+ * Returns what the last exit says, or error if there is none; -EINVAL (stack NULL).
  *
  * From:    anywhere the exits may be called    Thread-safe: no
  * Waits:   as the exits do              Cancellation point: as they are
@@ -131,7 +132,8 @@ WHORL_API int whorl_exit_stack_close(struct whorl_exit_stack *stack, int error,
  *      WHORL_ON_LEAVE(whorl_generator_leave) struct whorl_generator *items = NULL;
  *
  * The error is not known there: exits get 0 and what they return is lost; a generator is closed,
- * and its reference given back. NULL, and an empty stack, are passed over.
+ * and its reference given back. NULL, a pointer to NULL and an empty stack
+ * are passed over.
  */
 #if defined(__GNUC__)
 #    define WHORL_ON_LEAVE(function) __attribute__((cleanup(function)))

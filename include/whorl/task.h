@@ -134,7 +134,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_task_factory_set(whorl_task_factory *facto
  *   ret_factory      NULL is written if they are made plainly
  *   ret_factory_arg  may be NULL
  *
- * Returns 0, or -EPERM (not in a task).
+ * Returns 0, -EINVAL (ret_factory NULL), or -EPERM (not in a task).
  *
  * From:    a task, a callback           Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no
@@ -149,7 +149,7 @@ WHORL_API int whorl_task_factory_get(whorl_task_factory **ret_factory, void **re
  *   spawning  what the factory got, or a changed copy
  *   ret_task  may be NULL
  *
- * Returns as whorl_spawn; -EINVAL also if where is NULL; -ECHILD.
+ * Returns as whorl_spawn; -EINVAL also if spawning, or its where, is NULL; -ECHILD.
  *
  * From:    a factory                    Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: as whorl_spawn
@@ -159,7 +159,8 @@ WHORL_API int whorl_task_factory_get(whorl_task_factory **ret_factory, void **re
 WHORL_API WHORL_WARN_UNUSED int whorl_task_make(const struct whorl_spawning *spawning,
                                                 struct whorl_task **ret_task);
 
-/* A factory that adds WHORL_EAGER. Its argument is not used. Model: asyncio.eager_task_factory */
+/* A factory that adds WHORL_EAGER. Its argument is not used. Returns as whorl_task_make. Model:
+ * asyncio.eager_task_factory */
 WHORL_API int whorl_task_factory_eager(void *factory_arg, const struct whorl_spawning *spawning,
                                        struct whorl_task **ret_task);
 

@@ -37,10 +37,10 @@ static struct stack *stack_of(struct whorl_exit_stack *stack)
 
 static int push(struct whorl_exit_stack *opaque, const struct entry *what)
 {
-    struct stack *const stack = stack_of(opaque);
-    if (what->exit == NULL && what->function == NULL) {
+    if (opaque == NULL || (what->exit == NULL && what->function == NULL)) {
         return -EINVAL;
     }
+    struct stack *const stack = stack_of(opaque);
     struct entry *const entry = whorl__os->alloc(sizeof *entry);
     if (entry == NULL) {
         return -ENOMEM;
@@ -75,10 +75,10 @@ int whorl_exit_stack_defer(struct whorl_exit_stack *stack, void (*function)(void
 int whorl_exit_stack_enter(struct whorl_exit_stack *opaque, whorl_body *enter, whorl_exit *exit,
                            void *arg)
 {
-    struct stack *const stack = stack_of(opaque);
-    if (enter == NULL || exit == NULL) {
+    if (opaque == NULL || enter == NULL || exit == NULL) {
         return -EINVAL;
     }
+    struct stack *const stack = stack_of(opaque);
     struct entry *const entry = whorl__os->alloc(sizeof *entry);
     if (entry == NULL) {
         return -ENOMEM;
@@ -106,7 +106,10 @@ int whorl_exit_stack_closing(struct whorl_exit_stack *stack, struct whorl_genera
 
 void whorl_exit_stack_move(struct whorl_exit_stack *to, struct whorl_exit_stack *from)
 {
-    WHORL_CHECK(stack_of(to)->top == NULL, "an exit stack is moved to one that is not empty");
+    if (to == NULL || from == NULL) {
+        return;
+    }
+    WHORL_CHECK(stack_of(to)->top == NULL, "whorl_exit_stack_move to a stack that is not empty");
     stack_of(to)->top = stack_of(from)->top;
     stack_of(from)->top = NULL;
 }
@@ -136,6 +139,9 @@ int whorl_exit_stack_close(struct whorl_exit_stack *stack, int error,
 {
     struct whorl_errors *errors = NULL;
     struct entry *entry;
+    if (stack == NULL) {
+        return -EINVAL;
+    }
     if (ret_errors != NULL) {
         note(&errors, error);
     }
@@ -155,12 +161,14 @@ int whorl_exit_stack_close(struct whorl_exit_stack *stack, int error,
 
 void whorl_exit_stack_leave(struct whorl_exit_stack *stack)
 {
-    (void)whorl_exit_stack_close(stack, 0, NULL);
+    if (stack != NULL) {
+        (void)whorl_exit_stack_close(stack, 0, NULL);
+    }
 }
 
 void whorl_generator_leave(struct whorl_generator **generator)
 {
-    if (*generator != NULL) {
+    if (generator != NULL && *generator != NULL) {
         (void)whorl_generator_close(*generator);
         whorl_generator_unref(*generator);
         *generator = NULL;

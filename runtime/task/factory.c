@@ -43,6 +43,9 @@ int whorl__factory_spawn(struct whorl__runtime *runtime, whorl_body *body, void 
 
 int whorl_task_make(const struct whorl_spawning *spawning, struct whorl_task **ret_task)
 {
+    if (spawning == NULL) {
+        return -EINVAL;
+    }
     struct whorl__runtime *const runtime = spawning->where;
     if (runtime == NULL || !whorl__reserved_ok(spawning->reserved, WHORL__RESERVED(spawning))) {
         return -EINVAL;
@@ -58,9 +61,12 @@ int whorl_task_make(const struct whorl_spawning *spawning, struct whorl_task **r
 int whorl_task_factory_eager(void *factory_arg, const struct whorl_spawning *spawning,
                              struct whorl_task **ret_task)
 {
+    (void)factory_arg;
+    if (spawning == NULL) {
+        return -EINVAL;
+    }
     struct whorl_attr attr = {0};
     struct whorl_spawning eager = *spawning;
-    (void)factory_arg;
     if (spawning->attr != NULL) {
         attr = *spawning->attr;
     }
@@ -87,6 +93,9 @@ int whorl_task_factory_set(whorl_task_factory *function, void *factory_arg)
 
 int whorl_task_factory_get(whorl_task_factory **ret_factory, void **ret_factory_arg)
 {
+    if (ret_factory == NULL) {
+        return -EINVAL;
+    }
     struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
         return whorl__error_outside();

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -57,6 +58,8 @@ static void never_done(struct whorl_future *future, void *arg)
     (void)future;
     (void)never_run(arg);
 }
+
+#define IS(pointer) ((pointer) != NULL)
 
 static long cancel_handle_twice(void)
 {
@@ -164,13 +167,86 @@ static long close_twice(void)
     return error;
 }
 
+static int never_exit(void *arg, int error)
+{
+    (void)never_run(arg);
+    return error;
+}
+
+/* Closed twice; what was pushed in between was refused. */
+static long close_stack_again(void)
+{
+    struct whorl_exit_stack stack = {0};
+    must(whorl_exit_stack_close(&stack, -EXDEV, NULL) == -EXDEV ? 0 : -EPROTO);
+    must(whorl_exit_stack_push(&stack, NULL, NULL) == -EINVAL ? 0 : -EPROTO);
+    return whorl_exit_stack_close(&stack, -EXDEV, NULL);
+}
+
+static long leave_nothing(void)
+{
+    struct whorl_exit_stack stack = {0};
+    struct whorl_generator *generator = NULL;
+    whorl_exit_stack_leave(NULL);
+    whorl_exit_stack_leave(&stack);
+    whorl_generator_leave(NULL);
+    whorl_generator_leave(&generator);
+    return IS(generator);
+}
+
+/* The generator of one that has not begun is gone after the first. */
+static long leave_twice(void)
+{
+    struct whorl_generator *generator = NULL;
+    must(whorl_generator_new(never_run, NULL, NULL, &generator));
+    whorl_generator_leave(&generator);
+    whorl_generator_leave(&generator);
+    return IS(generator);
+}
+
+/* A factory that hands on what it got with one field spoiled. */
+enum spoiled { NO_BODY, NO_PLACE, RESERVED };
+
+static int make_spoiled(void *which, const struct whorl_spawning *spawning,
+                        struct whorl_task **ret_task)
+{
+    struct whorl_spawning changed = *spawning;
+    switch (*(const enum spoiled *)which) {
+    case NO_BODY:
+        changed.body = NULL;
+        break;
+    case NO_PLACE:
+        changed.where = NULL;
+        break;
+    case RESERVED:
+        changed.reserved[0] = 1;
+        break;
+    }
+    return whorl_task_make(&changed, ret_task);
+}
+
+static long spawn_spoiled(enum spoiled which)
+{
+    int error = whorl_task_factory_set(make_spoiled, &which);
+    if (error == 0) {
+        error = whorl_spawn(never_run, NULL, NULL, NULL);
+        must(whorl_task_factory_set(NULL, NULL));
+    }
+    return error;
+}
+
+static long end_section_twice(void)
+{
+    must(whorl_blocking_begin(NULL));
+    must(whorl_blocking_end());
+    return whorl_blocking_end();
+}
+
 #define ATTR(...)    (&(struct whorl_attr){__VA_ARGS__})
 #define CALL_ATTR(...) (&(struct whorl_call_attr){__VA_ARGS__})
 #define OPTIONS(...) (&(struct whorl_options){__VA_ARGS__})
 /* The call of a task, or of a plain thread, only; else the answer of the other. */
 #define INSIDE(call, other)  (w->self != NULL ? (long)(call) : (other))
 #define OUTSIDE(call, other) (w->self == NULL ? (long)(call) : (other))
-#define IS(pointer)  ((pointer) != NULL)
 
 /* X(name, call, outside, inside) */
 /* clang-format off */
@@ -240,6 +316,17 @@ static long close_twice(void)
     X(task_unref_null, (whorl_task_unref(NULL), 0), 0, 0) \
     X(task_detach_null, (whorl_task_detach(NULL), 0), 0, 0) \
     X(task_future_null, IS(whorl_task_future(NULL)), false, false) \
+    X(task_factory_set_null, whorl_task_factory_set(NULL, NULL), -EPERM, 0) \
+    X(task_factory_get_null, whorl_task_factory_get(NULL, NULL), -EINVAL, -EINVAL) \
+    X(task_factory_get_alone, whorl_task_factory_get(&factory, NULL), -EPERM, 0) \
+    X(task_factory_eager_null, whorl_task_factory_eager(NULL, NULL, NULL), -EINVAL, -EINVAL) \
+    X(task_factory_eager_nowhere, \
+      whorl_task_factory_eager(NULL, &spawning, NULL), -EINVAL, -EINVAL) \
+    X(task_make_null, whorl_task_make(NULL, NULL), -EINVAL, -EINVAL) \
+    X(task_make_nowhere, whorl_task_make(&spawning, NULL), -EINVAL, -EINVAL) \
+    X(task_make_no_body, spawn_spoiled(NO_BODY), -EPERM, -EINVAL) \
+    X(task_make_no_place, spawn_spoiled(NO_PLACE), -EPERM, -EINVAL) \
+    X(task_make_reserved, spawn_spoiled(RESERVED), -EPERM, -EINVAL) \
     X(task_set_result, whorl_future_set_result(whorl_task_future(w->ended), NULL), -EPERM, -EPERM)
 
 #define TIME_MISUSES(X) \
@@ -379,6 +466,34 @@ static long close_twice(void)
     X(iterator_next_null, whorl_iterator_next(NULL, NULL), -EINVAL, -EINVAL) \
     X(iterator_close_null, whorl_iterator_close(NULL), -EINVAL, -EINVAL)
 
+#define EXIT_STACK_MISUSES(X) \
+    X(exit_stack_push_null, whorl_exit_stack_push(NULL, never_exit, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_push_null_exit, whorl_exit_stack_push(&stack, NULL, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_enter_null, \
+      whorl_exit_stack_enter(NULL, never_run, never_exit, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_enter_null_enter, \
+      whorl_exit_stack_enter(&stack, NULL, never_exit, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_enter_null_exit, \
+      whorl_exit_stack_enter(&stack, never_run, NULL, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_defer_null, whorl_exit_stack_defer(NULL, never_called, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_defer_null_function, \
+      whorl_exit_stack_defer(&stack, NULL, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_closing_null, whorl_exit_stack_closing(NULL, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_closing_null_generator, \
+      whorl_exit_stack_closing(&stack, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_move_null, \
+      (whorl_exit_stack_move(NULL, NULL), whorl_exit_stack_move(&stack, NULL), \
+       whorl_exit_stack_move(NULL, &stack), 0), 0, 0) \
+    X(exit_stack_close_null, whorl_exit_stack_close(NULL, -EXDEV, NULL), -EINVAL, -EINVAL) \
+    X(exit_stack_close_twice, close_stack_again(), -EXDEV, -EXDEV) \
+    X(exit_stack_leave_null, leave_nothing(), false, false) \
+    X(generator_leave_twice, leave_twice(), false, false)
+
+#define BLOCKING_MISUSES(X) \
+    X(blocking_begin_null, whorl_blocking_begin(NULL) + whorl_blocking_end(), 0, 0) \
+    X(blocking_end_without, whorl_blocking_end(), 0, -EINVAL) \
+    X(blocking_end_twice, end_section_twice(), 0, -EINVAL)
+
 #define CONTEXT_MISUSES(X) \
     X(local_set_null, whorl_local_set(NULL, NULL, NULL), -EINVAL, -EINVAL) \
     X(local_set_outside, OUTSIDE(whorl_local_set(&key, NULL, NULL), -EPERM), -EPERM, -EPERM) \
@@ -446,6 +561,8 @@ static long close_twice(void)
 
 #define DEBUG_MISUSES(X) \
     X(error_name, strcmp(whorl_error_name(-99999), "E?"), 0, 0) \
+    X(strerror, strcmp(whorl_strerror(-99999), "unknown error"), 0, 0) \
+    X(strerror_least, strcmp(whorl_strerror(INT_MIN), "unknown error"), 0, 0) \
     X(error_text, IS(whorl_error_text(-99999)), true, true) \
     X(handler_set, OUTSIDE(whorl_exception_handler_set(NULL, NULL), -EPERM), -EPERM, -EPERM) \
     X(handler_get, whorl_exception_handler_get(NULL, NULL), -EPERM, 0) \
@@ -473,7 +590,8 @@ static long close_twice(void)
 
 #define MISUSES(X) \
     RUNTIME_MISUSES(X) TASK_MISUSES(X) TIME_MISUSES(X) FUTURE_MISUSES(X) CALLBACK_MISUSES(X) \
-    GENERATOR_MISUSES(X) CONTEXT_MISUSES(X) EXECUTOR_MISUSES(X) IO_MISUSES(X) DEBUG_MISUSES(X)
+    GENERATOR_MISUSES(X) EXIT_STACK_MISUSES(X) CONTEXT_MISUSES(X) EXECUTOR_MISUSES(X) \
+    BLOCKING_MISUSES(X) IO_MISUSES(X) DEBUG_MISUSES(X)
 /* clang-format on */
 
 #define FUNCTION(name, call, outside, inside)                                                      \
@@ -484,6 +602,9 @@ static long close_twice(void)
         struct whorl_executor *executor = NULL;                                                    \
         struct whorl_generator *generator = NULL;                                                  \
         struct whorl_attempt attempt = {.body = NULL};                                             \
+        struct whorl_exit_stack stack = {0};                                                       \
+        const struct whorl_spawning spawning = {.body = never_run};                                \
+        whorl_task_factory *factory = NULL;                                                        \
         size_t place = 0;                                                                          \
         struct whorl_shield section;                                                               \
         struct whorl_stats stats;                                                                  \
@@ -491,6 +612,7 @@ static long close_twice(void)
         struct iovec part = {.iov_base = &byte, .iov_len = 1};                                     \
         (void)w, (void)ignored, (void)iteration, (void)executor, (void)stats, (void)part;          \
         (void)attempt, (void)place, (void)generator, (void)section;                                \
+        (void)stack, (void)spawning, (void)factory;                                                \
         return (long)(call);                                                                       \
     }
 MISUSES(FUNCTION)
