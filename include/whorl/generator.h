@@ -29,7 +29,8 @@
  *
  * A timeout or a group that the body has open at a yield is the asking task's and goes on while
  * that uses the item. The same task must then ask again until the body has closed it, inside what
- * it has opened itself.
+ * it has opened itself. Else the process aborts where the block is left, as it does where a body
+ * returns with one open, with a line that names the call, or the generator, and the task.
  */
 #ifndef WHORL_GENERATOR_H
 #define WHORL_GENERATOR_H

@@ -91,7 +91,8 @@ WHORL_API void whorl_group_cancel(struct whorl_group *group);
  * cancelled from outside too, the failure is returned and the cancel comes at the next wait. The
  * cancel that the group itself gave to its block is taken back.
  *
- * From:    the task that began the group, blocks and timeouts inside it closed before
+ * From:    the task that began the group, blocks and timeouts inside it closed before; else the
+ *          process aborts, with a line that names the call and the task
  * Waits:   yes, not if all children have ended; for all of them, also when it is cancelled
  * Cancellation point: if it waits                                 Allocates: no
  * Order:   everything the children did happens before the return

@@ -73,9 +73,11 @@ struct whorl_shield {
 WHORL_API WHORL_WARN_UNUSED int whorl_shield_begin(struct whorl_shield *shield);
 
 /*
- * whorl_shield_end - leave the section; what was held back comes at the next wait.
+ * whorl_shield_end - leave the section; what was held back comes at the next wait. Does nothing if
+ * it is NULL.
  *
- * From:    the task that began it, what was opened inside closed before
+ * From:    the task that began it, what was opened inside closed before; else the process aborts,
+ *          with a line that names the call and the task
  * Waits:   no                           Cancellation point: no      Allocates: no
  * Since:   0.1, stable                  Source: runtime/task/shield.c
  */

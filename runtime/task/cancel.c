@@ -46,11 +46,13 @@
 #include "task/cancel.h"
 
 #include "task/future.h"
+#include "task/park.h"
 #include "task/why.h"
 
 #include "sys/os.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /* ---- under the task's lock ---- */
 
@@ -585,6 +587,59 @@ static int count_held_locked(const struct whorl_task *task)
     return shield != NULL ? count_pending_locked(task, shield) : 0;
 }
 
+static bool is_open(const struct whorl_task *task, const struct whorl__scope *wanted)
+{
+    const struct whorl__scope *scope = task->scopes;
+    while (scope != NULL && scope != wanted) {
+        scope = scope->outer;
+    }
+    return scope != NULL;
+}
+
+enum { WHAT_BYTES = WHORL_TASK_NAME_MAX + 64 };
+
+/* What is wrong with leaving it; `self` is who tries, NULL outside of a task. May lie in `room`. */
+static const char *what_is_wrong(const struct whorl__scope *scope, const struct whorl_task *self,
+                                 char room[WHAT_BYTES])
+{
+    char owner[WHORL_TASK_NAME_MAX + 1];
+    if (scope->task == NULL) {
+        return "a block that was never entered";
+    }
+    if (scope->task == self) {
+        return is_open(self, scope) ? "a block in which another one is still open"
+                                    : "a block that it has left before";
+    }
+    whorl__task_copy_name(scope->task, owner, sizeof owner);
+    snprintf(room, WHAT_BYTES, "a block that task \"%s\" has entered", owner);
+    return room;
+}
+
+static WHORL_COLD _Noreturn void refuse_leave(const struct whorl__scope *scope,
+                                              struct whorl_task *self, const char *call)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    char room[WHAT_BYTES];
+    char text[WHORL_TASK_NAME_MAX + WHAT_BYTES + 64];
+    const char *const what = what_is_wrong(scope, self, room);
+    if (self != NULL) {
+        whorl__task_copy_name(self, name, sizeof name);
+        snprintf(text, sizeof text, "%s by task \"%s\": %s", call, name, what);
+    } else {
+        snprintf(text, sizeof text, "%s outside of a task: %s", call, what);
+    }
+    whorl__check_failed("it is the caller's innermost block", __FILE__, __LINE__, text);
+}
+
+/* Without the lock: the list of the running task is written by itself alone. */
+void whorl__cancel_scope_check(const struct whorl__scope *scope, const char *call)
+{
+    struct whorl_task *const self = whorl__task_current();
+    if (WHORL_UNLIKELY(self == NULL || scope->task != self || self->scopes != scope)) {
+        refuse_leave(scope, self, call);
+    }
+}
+
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)
 {
     lock(task);
@@ -603,8 +658,7 @@ void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *sco
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope, bool cancelled)
 {
     lock(task);
-    WHORL_CHECK(task->scopes == scope,
-                "timeouts, groups and shields are left innermost first, by the task that entered");
+    WHORL_ASSERT(task->scopes == scope); /* scope_check */
     task->scopes = scope->outer;
     const bool pending = scope->state == WHORL__SCOPE_PENDING;
     if (pending && cancelled) {
@@ -674,8 +728,7 @@ void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section 
 {
     bool taken;
     lock(task);
-    WHORL_CHECK(task->scopes == &section->scope,
-                "timeouts, groups and shields are left innermost first, by the task that entered");
+    WHORL_ASSERT(task->scopes == &section->scope); /* scope_check */
     task->scopes = section->scope.outer;
     if (find_shield_locked(task) != NULL) {
         note_held_locked(task, section->message);

@@ -82,6 +82,12 @@ static inline bool whorl__scope_expired(const struct whorl__scope *scope)
 }
 
 /*
+ * Before a scope is left: that it is the running task's, and the innermost that this one has open.
+ * Else the process ends, and is told the public call, who made it, and whose block it was.
+ */
+void whorl__cancel_scope_check(const struct whorl__scope *scope, const char *call);
+
+/*
  * The running task enters and leaves a scope. cancelled: the block ends with -ECANCELED. leave:
  * true if it is the scope's cancel, and nobody else's, that ends it.
  */

@@ -123,15 +123,31 @@ static void hand_over(struct whorl_task *task, struct whorl__fiber *to)
     }
 }
 
+static WHORL_COLD _Noreturn void refuse_return(struct whorl_task *task,
+                                               const struct whorl_generator *generator)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    char text[WHORL_TASK_NAME_MAX + WHORL_GENERATOR_NAME_MAX + 128];
+    whorl__task_copy_name(task, name, sizeof name);
+    snprintf(text, sizeof text,
+             "the body of generator \"%s\" returned in task \"%s\" with a timeout, a group or a "
+             "shield still open",
+             generator->name, name);
+    whorl__check_failed("all blocks are left", __FILE__, __LINE__, text);
+}
+
 /* A timeout or group on the body's stack that outlives it would be read where something else is. */
-static void check_scopes(const struct whorl_task *task, const struct whorl__fiber *fiber)
+static void check_scopes(struct whorl_task *task, const struct whorl_generator *generator,
+                         const struct whorl__fiber *fiber)
 {
     const uintptr_t low = (uintptr_t)fiber->stack_low;
     bool left = false;
     for (const struct whorl__scope *scope = task->scopes; scope != NULL; scope = scope->outer) {
         left |= (uintptr_t)scope - low < fiber->stack_bytes;
     }
-    WHORL_CHECK(!left, "a generator's body returned with a timeout or a group still open");
+    if (WHORL_UNLIKELY(left)) {
+        refuse_return(task, generator);
+    }
 }
 
 void whorl__generator_run(struct whorl__fiber *self)
@@ -140,7 +156,7 @@ void whorl__generator_run(struct whorl__fiber *self)
     generator->error = whorl__task_call_body(generator->body, generator->arg);
     struct whorl_task *const task = whorl__task_current(); /* not always the one that began it */
     WHORL_CHECK(task != NULL, "a generator's body has returned in a child of fork: exit, or exec");
-    check_scopes(task, self);
+    check_scopes(task, generator, self);
     generator->ended = true;
     hand_over(task, generator->asker);
 }
@@ -420,14 +436,25 @@ static bool give_reference_back(struct whorl_generator *generator, uint32_t *old
     return true;
 }
 
+static WHORL_COLD _Noreturn void refuse_loss(const struct whorl_generator *generator)
+{
+    char text[WHORL_GENERATOR_NAME_MAX + 128];
+    snprintf(text, sizeof text,
+             "whorl_generator_unref: the last reference of generator \"%s\" goes while a task is "
+             "inside it",
+             generator->name);
+    whorl__check_failed("nobody is inside", __FILE__, __LINE__, text);
+}
+
 /* The last reference of one that has begun: true if that was dealt with. */
 static bool lose(struct whorl_generator *generator, enum whorl__generator_phase phase)
 {
     if (is_inherited(generator)) {
         return true;
     }
-    WHORL_CHECK(phase != WHORL__GENERATOR_RUNNING,
-                "the last reference of a generator goes while somebody is inside it");
+    if (WHORL_UNLIKELY(phase == WHORL__GENERATOR_RUNNING)) {
+        refuse_loss(generator);
+    }
     if (whorl__generator_claim(generator, phase) != phase) {
         return false;
     }

@@ -408,7 +408,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
-    WHORL_CHECK(task == whorl__task_current(), "a group is ended by the task that began it");
+    whorl__cancel_scope_check(&group->scope, "whorl_group_end");
     if (error != 0) {
         abort_as_failed(group, task, error);
     }

@@ -135,6 +135,7 @@ void whorl_shield_end(struct whorl_shield *shield)
     struct whorl__section *const section = section_of(shield);
     struct whorl_task *const task = section->scope.task;
     if (!whorl__task_is_inherited(task)) {
+        whorl__cancel_scope_check(&section->scope, "whorl_shield_end");
         whorl__cancel_section_leave(task, section);
         whorl__plain_write(&section->message); /* it goes: who still looks at it races */
     }

@@ -402,6 +402,16 @@ static WHORL_COLD int never_begin(struct whorl_task *task)
     return -ECANCELED;
 }
 
+static WHORL_COLD _Noreturn void refuse_return(struct whorl_task *task)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    char text[WHORL_TASK_NAME_MAX + 96];
+    whorl__task_copy_name(task, name, sizeof name);
+    snprintf(text, sizeof text,
+             "task \"%s\" returned with a timeout, a group or a shield still open", name);
+    whorl__check_failed("all blocks are left", __FILE__, __LINE__, text);
+}
+
 static void run_body(struct whorl_task *task)
 {
     whorl__plain_read(&task->runtime);
@@ -409,8 +419,9 @@ static void run_body(struct whorl_task *task)
                                                : whorl__task_call_body(task->body, task->arg);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
-    WHORL_CHECK(task->scopes == NULL,
-                "a task returned with a timeout, a group or a shield still open");
+    if (WHORL_UNLIKELY(task->scopes != NULL)) {
+        refuse_return(task);
+    }
     finish(task, error);
 }
 

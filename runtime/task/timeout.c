@@ -118,6 +118,7 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
     if (whorl__task_is_inherited(scope->task)) {
         return -ECHILD;
     }
+    whorl__cancel_scope_check(scope, "whorl_timeout_exit");
     await_mover(scope);
     disarm(scope);
     const bool cancelled = error == -ECANCELED;
