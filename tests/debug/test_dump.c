@@ -543,6 +543,155 @@ static void test_dump_in_a_child_of_fork_shows_no_runtime_of_its_parent(void **s
     capture_drop(&capture);
 }
 
+/* ---- a task inside a generator's body ---- */
+
+/* Three stacks, told apart by their sizes: the task's, and those of two bodies. */
+#define TASK_STACK  524288
+#define OUTER_STACK 262144
+#define INNER_STACK 131072
+#define INNER_FRAME 16384 /* bytes of its stack that the inner body uses */
+
+struct tale {
+    struct whorl_future *gate; /* the inner body waits for it */
+    struct whorl_future *over; /* the task waits for it, when both bodies are in a yield */
+    struct whorl_generator *inner;
+    struct whorl_generator *outer;
+    struct capture running;
+    struct capture inside;
+    struct capture outside;
+};
+
+static int dump_then_wait(void *arg)
+{
+    struct tale *const tale = arg;
+    volatile char frame[INNER_FRAME];
+    struct whorl_timeout timeout;
+    frame[0] = 'x';
+    tale->running = capture_dump();
+    must(whorl_timeout_enter(&timeout, whorl_after(600 * WHORL_SECOND)));
+    must(whorl_timeout_exit(&timeout, whorl_future_await(tale->gate, NULL)));
+    return frame[0] == 'x' ? whorl_generator_yield(NULL, NULL) : -EPROTO;
+}
+
+static int ask_inner(void *arg)
+{
+    must(whorl_generator_next(((struct tale *)arg)->inner, NULL));
+    return whorl_generator_yield(NULL, NULL);
+}
+
+static int listen_to_tale(void *arg)
+{
+    const struct tale *const tale = arg;
+    must(whorl_generator_next(tale->outer, NULL));
+    must(whorl_future_await(tale->over, NULL));
+    must(whorl_generator_close(tale->outer));
+    return whorl_generator_close(tale->inner);
+}
+
+static struct whorl_generator *new_body(whorl_body *body, struct tale *tale, size_t stack_bytes)
+{
+    const struct whorl_generator_attr attr = {.stack_bytes = stack_bytes};
+    struct whorl_generator *generator = NULL;
+    must(whorl_generator_new(body, tale, &attr, &generator));
+    return generator;
+}
+
+static void name_future(char words[64], const struct whorl_future *future)
+{
+    snprintf(words, 64, " on=future:%#llx ", (unsigned long long)(uintptr_t)future);
+}
+
+static void *look_at_listener(void *arg)
+{
+    struct tale *const tale = arg;
+    char words[64];
+    name_future(words, tale->gate);
+    tale->inside = capture_dump_with(words);
+    must(whorl_future_set_result(tale->gate, NULL));
+    name_future(words, tale->over);
+    tale->outside = capture_dump_with(words);
+    must(whorl_future_set_result(tale->over, NULL));
+    return NULL;
+}
+
+static int tell_tale(void *arg)
+{
+    struct tale *const tale = arg;
+    const struct whorl_attr attr = {.name = "listener", .stack_bytes = TASK_STACK};
+    struct whorl_task *listener = NULL;
+    pthread_t thread;
+    tale->gate = new_future();
+    tale->over = new_future();
+    tale->inner = new_body(dump_then_wait, tale, INNER_STACK);
+    tale->outer = new_body(ask_inner, tale, OUTER_STACK);
+    must(whorl_spawn(listen_to_tale, tale, &attr, &listener));
+    must(-pthread_create(&thread, NULL, look_at_listener, tale));
+    must(finish(listener));
+    must(-pthread_join(thread, NULL));
+    whorl_generator_unref(tale->inner);
+    whorl_generator_unref(tale->outer);
+    whorl_future_unref(tale->gate);
+    whorl_future_unref(tale->over);
+    return 0;
+}
+
+/* The stack that the task is on has so many bytes. */
+static void assert_stack(const struct capture *capture, unsigned bytes)
+{
+    char line[1024];
+    char words[64];
+    snprintf(words, sizeof words, "/%u high=", bytes);
+    assert_true(capture_line(capture, "task=", " name=\"listener\" ", line));
+    if (strstr(line, words) == NULL) {
+        fail_msg("no stack of %u bytes in: %s", bytes, line);
+    }
+}
+
+static void assert_same_body(const struct capture *one, const struct capture *other)
+{
+    char lines[2][1024];
+    assert_true(capture_line(one, "task=", " name=\"listener\" ", lines[0]));
+    assert_true(capture_line(other, "task=", " name=\"listener\" ", lines[1]));
+    assert_string_equal(strstr(lines[0], " body="), strstr(lines[1], " body="));
+}
+
+static void check_tale(const struct tale *tale)
+{
+    char gate[64];
+    char over[64];
+    name_future(gate, tale->gate);
+    name_future(over, tale->over);
+    assert_task(&tale->running, "listener", "state=running timeouts=0");
+    assert_stack(&tale->running, INNER_STACK);
+    assert_task(&tale->inside, "listener", "state=parked waits=future cancel=no timeouts=1");
+    assert_non_null(strstr(tale->inside.text, gate));
+    assert_stack(&tale->inside, INNER_STACK);
+    assert_in_range(task_number(&tale->inside, "listener", "timeout"), 500000, 600000);
+    assert_in_range(task_number(&tale->inside, "listener", "stack"), INNER_FRAME, INNER_STACK);
+    assert_in_range(task_number(&tale->inside, "listener", "high"), INNER_FRAME, INNER_STACK);
+    assert_task(&tale->outside, "listener", "state=parked waits=future cancel=no timeouts=0");
+    assert_non_null(strstr(tale->outside.text, over));
+    assert_stack(&tale->outside, TASK_STACK);
+    assert_same_body(&tale->inside, &tale->outside);
+    assert_null(strstr(tale->inside.text, "generator")); /* its bodies are no tasks */
+    assert_non_null(strstr(tale->inside.text, "\ntasks=2 "));
+}
+
+static void test_dump_of_a_task_in_a_generator_shows_the_wait_and_stack_there(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct tale tale = {.gate = NULL};
+        const struct whorl_options options = {
+            .loops = loops, .no_pin = 1, .report_ns = WHORL_NEVER};
+        assert_int_equal(whorl_run(tell_tale, &tale, &options), 0);
+        check_tale(&tale);
+        capture_drop(&tale.running);
+        capture_drop(&tale.inside);
+        capture_drop(&tale.outside);
+    }
+}
+
 /* ---- while everything moves ---- */
 
 #define CHURN_DUMPS 60
@@ -643,6 +792,7 @@ int main(void)
         cmocka_unit_test(test_dump_reports_why_it_could_not_write),
         cmocka_unit_test(test_dump_shows_all_runtimes_oldest_first),
         cmocka_unit_test(test_dump_in_a_child_of_fork_shows_no_runtime_of_its_parent),
+        cmocka_unit_test(test_dump_of_a_task_in_a_generator_shows_the_wait_and_stack_there),
         cmocka_unit_test(test_ins_13_dump_while_tasks_come_and_go_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
