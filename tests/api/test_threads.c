@@ -699,6 +699,55 @@ static void test_mt_2_a_task_awaits_tasks_of_another_runtime(void **state)
     }
 }
 
+/* ---- a thread that waits for what a later pass does ---- */
+
+struct trap {
+    struct whorl_future *child;
+    struct whorl_future *gather;
+    pthread_t watcher;
+    bool done_at_once; /* the gather, when its child had been completed */
+    int watched;
+};
+
+static void *watch_gather(void *arg)
+{
+    struct trap *const trap = arg;
+    trap->watched = whorl_future_join(trap->gather, WHORL_NEVER, NULL);
+    return NULL;
+}
+
+static int join_watcher(void *arg)
+{
+    return -pthread_join(((struct trap *)arg)->watcher, NULL);
+}
+
+/* Joined on the loop's own thread, the watcher would wait for a pass that does not come. */
+static int complete_and_join(void *arg)
+{
+    struct trap *const trap = arg;
+    must(whorl_gather_start(&trap->child, 1, 0, &trap->gather));
+    start_thread(&trap->watcher, watch_gather, trap);
+    must(whorl_future_set_result(trap->child, NULL));
+    trap->done_at_once = whorl_future_done(trap->gather);
+    must(whorl_to_thread(join_watcher, trap, NULL, NULL));
+    whorl_future_unref(trap->gather);
+    return 0;
+}
+
+static void test_a_thread_watches_a_gather_that_a_later_pass_of_a_strict_loop_ends(void **state)
+{
+    /* docs/guide/porting.md says so: with several loops it is done at once. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct trap trap = {.child = new_future(), .watched = UNSET};
+        const struct whorl_options options = {.loops = loops, .no_pin = 1};
+        assert_int_equal(whorl_run(complete_and_join, &trap, &options), 0);
+        assert_int_equal(trap.done_at_once, loops > 1);
+        assert_int_equal(trap.watched, 0);
+        whorl_future_unref(trap.child);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +766,7 @@ int main(void)
         cmocka_unit_test(test_gath_11_cancel_of_a_gather_tells_the_truth_in_a_race),
         cmocka_unit_test(test_canc_5_a_thread_cancels_a_deep_chain_while_it_grows),
         cmocka_unit_test(test_mt_2_a_task_awaits_tasks_of_another_runtime),
+        cmocka_unit_test(test_a_thread_watches_a_gather_that_a_later_pass_of_a_strict_loop_ends),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
