@@ -40,6 +40,7 @@
 #include "task/task.h"
 
 #include "sched/roster.h"
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static void run(struct whorl__callback *self, bool over)
     whorl__plain_read(&handle->call);
     if (over && claim(handle, CANCELLED)) {
         free_arg(handle);
-    } else if (!over && claim(handle, RUNNING)) {
+    } else if (!over && (claim(handle, RUNNING) || WHORL__BUG(CALLBACK_RUNS_AFTER_ITS_CANCEL))) {
         call_out(handle);
     }
     unref(handle);
@@ -291,6 +292,11 @@ int whorl_call_at(int64_t deadline_ns, whorl_callback *callback, void *arg,
     struct whorl_handle *const handle = make(&wanted, loop);
     if (handle == NULL) {
         return -ENOMEM;
+    }
+    if (WHORL__BUG(CALLBACK_DUE_IS_CALLED_SOON) && deadline_ns <= whorl_now()) {
+        hand_out(&wanted, handle);
+        push(here, loop, &handle->call);
+        return 0;
     }
     const int error = arm(handle, deadline_ns);
     if (error != 0) {
@@ -547,6 +553,9 @@ static bool is_same(const struct whorl__waiter *waiter, const void *sample)
         return false;
     }
     const struct done *const done = whorl_container_of(waiter, const struct done, waiter);
+    if (WHORL__BUG(CALLBACK_REMOVED_ONCE)) {
+        return false;
+    }
     return done->callback == wanted->callback && done->arg == wanted->arg;
 }
 

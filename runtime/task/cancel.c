@@ -51,6 +51,8 @@
 
 #include "sys/os.h"
 
+#include "base/bug.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -135,7 +137,7 @@ static void settle_locked(struct whorl_task *task, enum whorl__scope_state state
 /* Nobody asks any more. What has ended a wait stays: the task is on its way out of it. */
 static void withdraw_locked(struct whorl_task *task)
 {
-    if (task->arrived) {
+    if (task->arrived || WHORL__BUG(UNCANCEL_WITHDRAWS_NOTHING)) {
         return;
     }
     task->withdrawals++;
@@ -216,8 +218,8 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
     note_why_locked(task, scope, request);
     task->asked = true;
     task->shutdown_asked |= request->shutdown;
-    task->requests++;
-    if (!task->arrived) {
+    task->requests += !WHORL__BUG(CANCEL_COUNTS_ONCE) || task->requests == 0;
+    if (!task->arrived || WHORL__BUG(CANCEL_KEEPS_THE_LAST_MESSAGE)) {
         task->request_message = request->message;
     }
     request->withdrawals = task->withdrawals;
@@ -393,6 +395,8 @@ static bool request_by(struct whorl_task *task, struct request first)
         } else if (comes_round(&walk, whorl__task_of_future(next))) {
             accepted = false;
             asking = false;
+        } else if (WHORL__BUG(CANCEL_LEAVES_THE_AWAITED_ALONE)) {
+            accepted = asking = false;
         } else {
             accepted = asking = make_request(whorl__task_of_future(next), &onward);
         }
@@ -665,7 +669,8 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
         scope->state = WHORL__SCOPE_DELIVERED;
     }
     const bool expired = whorl__scope_expired(scope);
-    if (scope->state != WHORL__SCOPE_QUIET && task->requests > 0) {
+    if (scope->state != WHORL__SCOPE_QUIET && task->requests > 0 &&
+        !WHORL__BUG(TIMEOUT_KEEPS_ITS_REQUEST)) {
         task->requests--;
     }
     if (task->requests == 0) {
@@ -675,7 +680,7 @@ bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *sco
     }
     scope->others = task->requests - count_held_locked(task) > scope->baseline;
     unlock(task);
-    return expired && !scope->others;
+    return expired && (!scope->others || WHORL__BUG(TIMEOUT_HIDES_A_CANCEL));
 }
 
 /* What the scopes inside the innermost section have delivered is pending once more. True: any. */
@@ -770,7 +775,7 @@ int whorl_uncancel(struct whorl_task *task)
         return -ECHILD;
     }
     lock(task);
-    if (task->requests > 0 && --task->requests == 0) {
+    if (task->requests > 0 && (--task->requests == 0 || WHORL__BUG(UNCANCEL_WITHDRAWS_TOO_EARLY))) {
         withdraw_locked(task);
     }
     const int left = task->requests;

@@ -36,6 +36,7 @@
 #include "task/park.h"
 
 #include "sched/unseen.h"
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -94,7 +95,11 @@ bool whorl__future_add_waiter(struct whorl_future *future, struct whorl__waiter 
     if (!(word & WAITERS)) {
         whorl__list_init(&future->waiters);
     }
-    whorl__list_push_back(&future->waiters, &waiter->link);
+    if (WHORL__BUG(FUTURE_WAKES_THE_LAST_FIRST)) {
+        whorl__list_push_front(&future->waiters, &waiter->link);
+    } else {
+        whorl__list_push_back(&future->waiters, &waiter->link);
+    }
     unlock(future, word | WAITERS);
     return true;
 }
@@ -260,7 +265,7 @@ static void tell_callback(struct whorl__callback *call)
     struct whorl__loop *const here = whorl__loop_current();
     if (waiter_of(call)->kind == WHORL__WAITER_DONE) {
         whorl__done_callback_post(waiter_of(call));
-    } else if (here != NULL && here->strict) {
+    } else if (here != NULL && here->strict && !WHORL__BUG(FUTURE_CALLS_AT_ONCE)) {
         call->run = run_callback;
         whorl__loop_push_callback(here, call);
     } else {
@@ -363,7 +368,7 @@ static void tell_of_cancelled(struct whorl_future *future, bool awaits)
     struct whorl_task *const self = whorl__task_current();
     if (awaits && self != NULL && whorl__future_is_done(future) &&
         take_result(future, NULL) == -ECANCELED) {
-        self->delivered_message = future->message;
+        self->delivered_message = WHORL__BUG(AWAIT_HAS_NO_MESSAGE) ? NULL : future->message;
         self->told = true;
     }
 }
@@ -411,7 +416,7 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
     bool late = false;
     bool cancelled = false;
     if (awaits && whorl__cancel_await_begin(task, future) && task->loop->strict &&
-        whorl__future_is_done(future)) {
+        !WHORL__BUG(CANCEL_IN_A_WAIT_TAKES_NO_PASS) && whorl__future_is_done(future)) {
         whorl__give_way(task); /* a wait that was begun takes a pass, as in asyncio */
     }
     while (error == 0 && !late && !cancelled && !whorl__future_is_done(future)) {
@@ -461,6 +466,9 @@ static int wait_for_future(struct whorl_future *future, bool awaits, int64_t dea
         return -EINVAL;
     }
     if (whorl__future_is_done(future)) {
+        if (WHORL__BUG(AWAIT_SUSPENDS_ALWAYS) && awaits && whorl__task_current() != NULL) {
+            whorl__give_way(whorl__task_current());
+        }
         return take_done(future, awaits, ret_value);
     }
     if (whorl__future_is_inherited(future)) {
@@ -580,7 +588,7 @@ static int complete_plain(struct whorl_future *future, const struct whorl__outco
     if (whorl__future_is_inherited(future)) {
         return -ECHILD;
     }
-    return whorl__future_complete(future, outcome) ? 0 : -EALREADY;
+    return whorl__future_complete(future, outcome) || WHORL__BUG(FUTURE_SET_TWICE) ? 0 : -EALREADY;
 }
 
 int whorl_future_set_result(struct whorl_future *future, void *value)
@@ -603,7 +611,7 @@ bool whorl__future_cancel_plain(struct whorl_future *future, const char *message
     case WHORL__FUTURE_SHIELD:
         return whorl__shield_cancel(future, &outcome);
     default:
-        return whorl__future_complete(future, &outcome);
+        return whorl__future_complete(future, &outcome) || WHORL__BUG(FUTURE_CANCEL_ENDS_AGAIN);
     }
 }
 

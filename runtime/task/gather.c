@@ -20,6 +20,7 @@
 #include "task/why.h"
 #include "task/park.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -77,9 +78,10 @@ static bool wants_list(const struct gather *gather)
 static void end(struct gather *gather)
 {
     struct whorl__outcome outcome = {.value = gather->results};
-    const struct whorl_future *const failed = wants_list(gather) ? NULL : find_failure(gather);
+    const bool fails = !wants_list(gather) || WHORL__BUG(GATHER_RAISES_FROM_A_LIST);
+    const struct whorl_future *const failed = fails ? find_failure(gather) : NULL;
     const uint32_t cancels = whorl__or_u32(&gather->cancels, OVER); /* pairs G2 */
-    if (cancels != 0 && !(cancels & FAILED)) {
+    if (cancels != 0 && !(cancels & FAILED) && !WHORL__BUG(GATHER_SURVIVES_ITS_CANCEL)) {
         outcome = (struct whorl__outcome){
             .error = -ECANCELED,
             .message = whorl__load_relaxed_ptr(&gather->message), /* relaxed: G2 has brought it */
@@ -102,7 +104,7 @@ static void report(struct child *child)
     if (future->error != 0) {
         whorl__future_look(future);
     }
-    if (future->error != 0 && !wants_list(gather) &&
+    if (future->error != 0 && !wants_list(gather) && !WHORL__BUG(GATHER_FAILS_LATE) &&
         whorl__cas_u32(&gather->cancels, 0, FAILED)) { /* pairs G2; else end() tells */
         (void)whorl__future_complete(
             &gather->head.future,
@@ -199,7 +201,8 @@ static bool ask_children(struct gather *gather, const char *message,
     }
     whorl__why_add_hop(&why, 0, "");
     for (size_t i = 0; i < gather->count; i++) {
-        any |= whorl__cancel_child(gather->children[i].future, message, &longer);
+        any |= (!any || !WHORL__BUG(GATHER_CANCELS_ONE)) &&
+               whorl__cancel_child(gather->children[i].future, message, &longer);
     }
     return any;
 }

@@ -34,6 +34,7 @@
 #include "task/park.h"
 #include "task/why.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -162,7 +163,8 @@ static void free_member(struct member *member)
 static bool look_at(struct member *member)
 {
     member->error = whorl_task_result(member->task, NULL);
-    const bool failed = member->error != 0 && !whorl_task_cancelled(member->task);
+    const bool failed = member->error != 0 && (!whorl_task_cancelled(member->task) ||
+                                               WHORL__BUG(GROUP_COUNTS_A_CANCELLED_CHILD));
     if (failed) {
         whorl__task_copy_name(member->task, member->name, sizeof member->name);
     }
@@ -197,7 +199,7 @@ static void child_done(struct whorl__waiter *waiter)
         if (first) {
             struct whorl_why why;
             why_failed(group, member->task, &why);
-            ask_all(group, true, &why);
+            ask_all(group, !WHORL__BUG(GROUP_LETS_THE_BLOCK_GO_ON), &why);
         }
     }
     leave(group, runtime, &member->link);
@@ -409,7 +411,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
         return -ECHILD;
     }
     whorl__cancel_scope_check(&group->scope, "whorl_group_end");
-    if (error != 0) {
+    if (error != 0 && !WHORL__BUG(GROUP_LEAVES_ITS_CHILDREN)) {
         abort_as_failed(group, task, error);
     }
     cancelled |= wait_for_children(group, task);

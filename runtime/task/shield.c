@@ -23,6 +23,7 @@
 #include "task/future.h"
 #include "task/park.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -48,7 +49,8 @@ static void follow(struct whorl__waiter *waiter)
         const bool cancelled = whorl_future_cancelled(inner);
         whorl__plain_read(&inner->error); /* F1 */
         const struct whorl__outcome outcome = {
-            .error = inner->error,
+            .error =
+                WHORL__BUG(SHIELD_HIDES_AN_ERROR) && inner->error != 0 ? -ECANCELED : inner->error,
             .value = inner->value,
             .cancelled = cancelled,
             .message = cancelled ? NULL : inner->message, /* it is the shield that is cancelled */
@@ -68,6 +70,9 @@ bool whorl__shield_cancel(struct whorl_future *future, const struct whorl__outco
     }
     struct whorl_future *const inner = whorl__swap_ptr(&shield->inner, NULL); /* pairs H1 */
     if (inner != NULL) {
+        if (WHORL__BUG(SHIELD_CANCELS_THE_INNER)) {
+            (void)whorl_future_cancel(inner, NULL);
+        }
         if (whorl__future_call_off(inner, &shield->waiter)) {
             whorl_future_unref(future); /* the waiter's; the caller has his own */
         }

@@ -7,6 +7,7 @@
 #include "task/debugging.h"
 #include "task/park.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -171,5 +172,8 @@ int whorl_sleep_until(int64_t deadline_ns)
 
 int whorl_sleep(int64_t duration_ns)
 {
+    if (WHORL__BUG(SLEEP_ZERO_DOES_NOTHING) && duration_ns <= 0) {
+        return 0;
+    }
     return duration_ns <= 0 ? whorl_yield() : whorl_sleep_until(whorl_after(duration_ns));
 }

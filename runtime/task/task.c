@@ -18,6 +18,7 @@
 #include "task/generator.h"
 #include "task/park.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -141,7 +142,9 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     whorl__store_relaxed_u64(&task->born_ns, spawn_time(here)); /* relaxed: for dumps */
     set_name(task, wanted->name);
     reset_cancel(task);
-    inherit(task, here, wanted->context);
+    if (!WHORL__BUG(SPAWN_SHARES_NO_CONTEXT)) {
+        inherit(task, here, wanted->context);
+    }
     if (WHORL_UNLIKELY(whorl__debugs(runtime))) {
         whorl__debug_note_origin(task);
     }
@@ -173,7 +176,7 @@ static WHORL_COLD void run_eagerly(struct whorl__loop *here, struct whorl_task *
 static bool is_eager(const struct whorl__loop *here, const struct whorl_attr *attr)
 {
     return attr != NULL && (attr->flags & WHORL_EAGER) != 0 && here != NULL &&
-           (attr->pin == 0 || attr->pin - 1 == (int)here->index);
+           !WHORL__BUG(EAGER_IS_QUEUED) && (attr->pin == 0 || attr->pin - 1 == (int)here->index);
 }
 
 static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
@@ -301,7 +304,7 @@ static int finish_word(struct whorl_task *task, int error)
         const bool told = task->told;
         if (!whorl__cancel_take(task)) {
             await_visitor(task);
-        } else if (error == 0) {
+        } else if (error == 0 && !WHORL__BUG(CANCEL_AT_THE_END_IS_LOST)) {
             error = -ECANCELED;
         } else {
             task->delivered_message = message;

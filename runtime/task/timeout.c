@@ -14,6 +14,7 @@
 #include "task/park.h"
 #include "task/why.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static void fire(struct whorl__runtime *runtime, whorl__handle handle, uint64_t 
 static int expire(struct whorl__scope *scope, struct whorl__timers *timers)
 {
     struct whorl__loop *const loop = whorl_container_of(timers, struct whorl__loop, timers);
-    if (loop->strict) {
+    if (loop->strict && !WHORL__BUG(TIMEOUT_EXPIRES_AT_ONCE)) {
         scope->queued = true;
         return whorl__callback_fire_soon(loop, &scope->timer);
     }
@@ -124,7 +125,9 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
     const bool cancelled = error == -ECANCELED;
     const bool by_deadline = whorl__cancel_scope_leave(scope->task, scope, cancelled);
     whorl__plain_write(&scope->outer); /* the block goes: who still looks at it races; MT-15 */
-    return by_deadline && cancelled ? -ETIMEDOUT : error;
+    return by_deadline && (cancelled || (WHORL__BUG(TIMEOUT_TAKES_ANY_ERROR) && error != 0))
+               ? -ETIMEDOUT
+               : error;
 }
 
 /* False: its time is over. */
@@ -166,6 +169,9 @@ static WHORL_COLD void forget_queued(struct whorl__scope *scope)
 static int move(struct whorl__scope *scope, int64_t deadline_ns)
 {
     whorl__plain_write(&scope->armed);
+    if (WHORL__BUG(RESCHEDULE_KEEPS_THE_OLD_DEADLINE) && deadline_ns == WHORL_NEVER) {
+        return 0;
+    }
     if (WHORL_UNLIKELY(scope->queued)) {
         forget_queued(scope);
     }
@@ -247,10 +253,12 @@ static int cancel_and_wait(struct whorl_future *future, void **ret_value)
     why.cause = WHORL_WHY_DEADLINE;
     why.deadline_ns = whorl_now();
     (void)whorl__future_cancel_for(future, NULL, &why);
-    error = whorl_future_join(ended, WHORL_NEVER, NULL);
+    error = WHORL__BUG(WAIT_FOR_WITHOUT_TIME_LEAVES_IT)
+                ? 0
+                : whorl_future_join(ended, WHORL_NEVER, NULL);
     whorl_future_unref(ended);
-    if (error != 0) {
-        return error;
+    if (error != 0 || WHORL__BUG(WAIT_FOR_WITHOUT_TIME_LEAVES_IT)) {
+        return error != 0 ? error : -ETIMEDOUT;
     }
     error = whorl_future_result(future, ret_value);
     return error == -ECANCELED ? -ETIMEDOUT : error;

@@ -35,6 +35,7 @@
 #include "task/future.h"
 #include "task/park.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 
 #include <errno.h>
@@ -91,7 +92,8 @@ static uint32_t drop_duplicates(struct watched *watched, size_t count)
     uint32_t kept = 0;
     qsort(watched, count, sizeof *watched, compare_futures);
     for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || watched[kept - 1].future != watched[i].future) {
+        if (kept == 0 || watched[kept - 1].future != watched[i].future ||
+            WHORL__BUG(COMPLETED_SERVES_TWICE)) {
             watched[kept++] = watched[i];
         }
     }
@@ -183,7 +185,7 @@ static bool ends_wait(const struct whorl_completed *watch, struct whorl_future *
         return false;
     }
     whorl__future_look(future);
-    return !whorl_future_cancelled(future);
+    return !whorl_future_cancelled(future) || WHORL__BUG(WAIT_ENDS_WITH_A_CANCELLED_ONE);
 }
 
 /* late: after the deadline, at which the iteration is over. */
@@ -228,7 +230,11 @@ static void watch_one(struct whorl_completed *watch, struct watched *watched,
     (void)whorl_future_ref(watched->future); /* until it has reported, or unwatch_all */
     if (!whorl__future_call_when_done(watched->future, &watched->waiter)) {
         watched->waiter.callback = future_was_done;
-        whorl__future_call_now(&watched->waiter);
+        if (WHORL__BUG(WAIT_REPORTS_AT_ONCE)) {
+            future_was_done(&watched->waiter);
+        } else {
+            whorl__future_call_now(&watched->waiter);
+        }
     }
 }
 
@@ -332,6 +338,9 @@ int whorl_wait(struct whorl_future *const *futures, size_t count, enum whorl_ret
     watch->when = when;
     watch_all(watch);
     result = wait_for_event(watch, deadline_ns);
+    for (size_t i = 0; WHORL__BUG(WAIT_CANCELS_THE_LATE) && i < count; i++) {
+        (void)whorl_future_cancel(futures[i], NULL);
+    }
     if (result == 0) {
         result = look_at_all(watch, futures, count, ret_done);
     }

@@ -4,6 +4,8 @@
  *     test_player                      its own test: a program whose trace is known
  *     test_player --strict             programs from standard input, on one loop, in strict order,
  *                                      on a played clock: each with its trace
+ *     test_player --strict BUG         with one of the bugs of base/bug.h in it, if the build can
+ *     test_player --bugs               lists those
  *     test_player --loops N            the same programs live on N loops, for what must hold in any
  *                                      order: program_check, and no cancel without a request
  *     test_player --sim N SEED COUNT   in the simulation on N loops, each program with COUNT seeds
@@ -89,8 +91,13 @@ static int play_on_one_loop(char *text)
     return error != 0 ? error : program_check(&program);
 }
 
-static int strict(void)
+/* bug: NULL for none. */
+static int strict(const char *bug)
 {
+    if (bug != NULL && !program_choose_bug(bug)) {
+        fprintf(stderr, "differential: there is no bug %s in this build\n", bug);
+        return 2;
+    }
     char *const all = read_all(stdin);
     char *rest = all;
     char *text;
@@ -222,8 +229,12 @@ int main(int argc, char **argv)
     if (argc == 1) {
         return test_itself();
     }
-    if (argc == 2 && strcmp(argv[1], "--strict") == 0) {
-        return strict();
+    if (argc == 2 && strcmp(argv[1], "--bugs") == 0) {
+        program_list_bugs();
+        return 0;
+    }
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "--strict") == 0) {
+        return strict(argv[2]);
     }
     if (argc == 3 && strcmp(argv[1], "--loops") == 0) {
         return many(atoi(argv[2]), 0, 0);
@@ -231,6 +242,7 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(argv[1], "--sim") == 0) {
         return many(atoi(argv[2]), strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
     }
-    fprintf(stderr, "usage: %s [--strict | --loops N | --sim N SEED COUNT]\n", argv[0]);
+    fprintf(stderr, "usage: %s [--strict [BUG] | --bugs | --loops N | --sim N SEED COUNT]\n",
+            argv[0]);
     return 2;
 }
