@@ -515,8 +515,10 @@ struct pending {
 /*
  * The future has answered to what was pending. Only the task itself leaves scopes: they stand. What
  * has become pending meanwhile stays so: it may be this very request, come round to the task.
+ * waits: as of leave_pending.
  */
-static void answer_pending(struct whorl_task *task, const struct pending *pending, bool accepted)
+static void answer_pending(struct whorl_task *task, const struct pending *pending, bool accepted,
+                           bool waits)
 {
     bool taken;
     lock(task);
@@ -524,7 +526,7 @@ static void answer_pending(struct whorl_task *task, const struct pending *pendin
     if (!accepted && pending->withdrawals == task->withdrawals) {
         add_users_locked(task, pending->users);
     }
-    if (any_pending_locked(task)) {
+    if (!waits && any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
     }
     unlock(task);
@@ -558,7 +560,8 @@ bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
     }
     unlock(task);
     if (WHORL_UNLIKELY(pending)) {
-        answer_pending(task, &taken, cancel_onward(task, future, message));
+        const bool accepted = cancel_onward(task, future, message);
+        answer_pending(task, &taken, accepted, !accepted && is_about_to_end(task, future));
     }
     return pending;
 }

@@ -78,7 +78,7 @@ bool whorl__gather_cancel(struct whorl_future *gather, const char *message);
 bool whorl__gather_cancel_along(struct whorl_future *gather, const char *message,
                                 const struct whorl__cancel_path *path);
 void whorl__gather_free(struct whorl_future *gather);
-/* All its children are done. On their loop, if that keeps strict order. */
+/* All its children are done, or are gathers of that kind. On their loop, if in strict order. */
 bool whorl__gather_is_ending(const struct whorl_future *gather);
 
 /* For dumps, while the caller keeps the gather: how many children it has, how many of them have not

@@ -33,6 +33,7 @@
 
 /* By who only looks: he holds a lock meanwhile. */
 #define LOOKED_AT_MAX 1024
+#define ENDING_DEPTH 8
 
 struct child {
     struct whorl__waiter waiter;
@@ -234,15 +235,27 @@ bool whorl__gather_cancel(struct whorl_future *future, const char *message)
     return whorl__gather_cancel_along(future, message, NULL);
 }
 
-bool whorl__gather_is_ending(const struct whorl_future *future)
+/* depth: of gathers of gathers that are looked into. */
+static bool is_ending(const struct whorl_future *future, unsigned depth)
 {
+    if (whorl__future_is_done(future)) {
+        return true;
+    }
+    if (future->kind != WHORL__FUTURE_GATHER || depth == 0) {
+        return false;
+    }
     const struct gather *const gather =
         whorl_container_of(future, const struct gather, head.future);
     size_t done = 0;
-    while (done < gather->count && whorl__future_is_done(gather->children[done].future)) {
+    while (done < gather->count && is_ending(gather->children[done].future, depth - 1)) {
         done++;
     }
     return done == gather->count;
+}
+
+bool whorl__gather_is_ending(const struct whorl_future *future)
+{
+    return is_ending(future, ENDING_DEPTH);
 }
 
 void whorl__gather_free(struct whorl_future *future)
