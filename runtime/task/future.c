@@ -459,6 +459,13 @@ static int wait_in_thread(struct whorl_future *future, int64_t deadline_ns, void
     return whorl__future_is_done(future) ? take_result(future, ret_value) : -ETIMEDOUT;
 }
 
+/* An await takes a pass before it fails, and a cancel comes instead of that, as in asyncio. */
+static WHORL_COLD int wait_for_itself(struct whorl_task *task, bool awaits)
+{
+    const int error = awaits && task->loop->strict ? whorl_yield() : 0;
+    return error != 0 ? error : -EDEADLK;
+}
+
 static int wait_for_future(struct whorl_future *future, bool awaits, int64_t deadline_ns,
                            void **ret_value)
 {
@@ -480,7 +487,7 @@ static int wait_for_future(struct whorl_future *future, bool awaits, int64_t dea
                                              : wait_in_thread(future, deadline_ns, ret_value);
     }
     if (future == &task->future) {
-        return -EDEADLK;
+        return wait_for_itself(task, awaits);
     }
     return wait_in_task(task, future, awaits, deadline_ns, ret_value);
 }

@@ -283,7 +283,9 @@ int whorl_future_wait_for(struct whorl_future *future, int64_t timeout_ns, void 
     if (error != 0) {
         return error;
     }
-    return whorl_timeout_exit(&timeout, whorl_future_await(future, ret_value));
+    const bool itself = future == &self->future; /* whether there is time left or not */
+    return whorl_timeout_exit(&timeout,
+                              itself ? -EDEADLK : whorl_future_await(future, ret_value));
 }
 
 int whorl_wait_for(struct whorl_task *task, int64_t timeout_ns, void **ret_value)
