@@ -52,6 +52,9 @@
     X(GROUP_LETS_THE_BLOCK_GO_ON, "TG-3", "the failure of a child does not end the block")         \
     X(GROUP_LEAVES_ITS_CHILDREN, "TG-7",                                                           \
       "a block that fails waits for its children and does not cancel them")                        \
+    X(GROUP_LOSES_THE_CANCEL_OUTSIDE, "TG-10",                                                     \
+      "a cancel from outside is lost when a child has failed, too")                                \
+    X(GROUP_TAKES_WHILE_IT_ABORTS, "TG-12", "a group that aborts takes children")                  \
     X(SLEEP_ZERO_DOES_NOTHING, "SLP-1", "sleep(0) does not give way")                              \
     X(WAIT_ENDS_WITH_A_CANCELLED_ONE, "WAIT-6", "a cancelled future counts as an exception")       \
     X(WAIT_CANCELS_THE_LATE, "WAIT-2", "what is not done in time is cancelled")                    \
@@ -63,7 +66,8 @@
     X(CALLBACK_DUE_IS_CALLED_SOON, "TIME-5", "a timer that is due stands in line with the calls")  \
     X(CALLBACK_REMOVED_ONCE, "FUT-9", "of equal done callbacks only one is removed")               \
     X(SPAWN_SHARES_NO_CONTEXT, "CTX-2", "a task begins without the values of its creator")         \
-    X(EAGER_IS_QUEUED, "EAG-1", "an eager task begins in its turn")
+    X(EAGER_IS_QUEUED, "EAG-1", "an eager task begins in its turn")                                \
+    X(AWAIT_OF_ITSELF_IS_CANCELLED, "TASK-4", "a task that awaits itself is told of a cancel")
 
 #define WHORL__BUG_NUMBER(name, row, what) WHORL__BUG_##name,
 

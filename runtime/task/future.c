@@ -463,6 +463,9 @@ static int wait_in_thread(struct whorl_future *future, int64_t deadline_ns, void
 static WHORL_COLD int wait_for_itself(struct whorl_task *task, bool awaits)
 {
     const int error = awaits && task->loop->strict ? whorl_yield() : 0;
+    if (WHORL__BUG(AWAIT_OF_ITSELF_IS_CANCELLED)) {
+        return -ECANCELED;
+    }
     return error != 0 ? error : -EDEADLK;
 }
 

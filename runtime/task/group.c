@@ -214,7 +214,8 @@ static void child_done(struct whorl__waiter *waiter)
 static bool reserve(struct group *group)
 {
     lock(group);
-    const bool open = !group->aborting && !group->over;
+    const bool open =
+        (!group->aborting || WHORL__BUG(GROUP_TAKES_WHILE_IT_ABORTS)) && !group->over;
     group->pending += open;
     unlock(group);
     return open;
@@ -422,7 +423,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
         add_block_error(group, error);
     }
     const int first = group->errors != NULL ? group->errors->error : block_failed ? error : 0;
-    if (first != 0 && others) {
+    if (first != 0 && others && !WHORL__BUG(GROUP_LOSES_THE_CANCEL_OUTSIDE)) {
         whorl__cancel_again(task);
     }
     hand_over(group, ret_errors);

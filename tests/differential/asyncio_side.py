@@ -23,6 +23,8 @@ REPLACED = {
               "of the cancel (asyncio's with that of the child listed last)",
     "Group": "3.13: the cancel from outside is kept, also beside the group's own (TG-27), 3.14: a child's end is told one pass later, 3.15: "
              "cancel(); requests from before the block do not count (asyncio counts them, row TG-29); "
+             "its own cancel, while nobody else's is pending, does not outlive the block (asyncio's "
+             "does if a request is left that was caught before); "
              "children are cancelled in the order in which they were added; the group error stands "
              "for its first failure",
     "completed": "3.13: as_completed tells which one; those that are done come in the order given",
@@ -123,7 +125,10 @@ class Task(asyncio.tasks._PyTask):
             return asyncio.CancelledError(*self.met)
         return cancelled_error(self)
 
+    deliveries = 0
+
     def _Task__step(self, exc=None):
+        self.deliveries += self._must_cancel or isinstance(exc, asyncio.CancelledError)
         if isinstance(exc, asyncio.CancelledError):
             self.met = exc.args
         elif self._must_cancel:
@@ -281,6 +286,12 @@ class Group:
         if not self.asked_parent:
             self.asked_parent = True
             self.parent.cancel()
+            self.asked_at = self.parent.deliveries
+
+    def own_cancel_is_pending(self):
+        """And no other is."""
+        return (self.parent._must_cancel and self.parent.pending == 1 and
+                self.asked_at == self.parent.deliveries)
 
     def child_done(self, child):
         del self.children[child]
@@ -312,6 +323,8 @@ class Group:
                 if not self.aborting:
                     self.abort()
         if self.asked_parent:
+            if self.own_cancel_is_pending():
+                self.parent._must_cancel = False
             others = self.parent.uncancel() > self.baseline
             if not others or self.parent._must_cancel:
                 cancelled = None

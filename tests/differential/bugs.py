@@ -80,7 +80,7 @@ def main():
     parser.add_argument("--count", type=int, default=3000, help="programs that a bug is given")
     parser.add_argument("--every", type=int, default=1, help="only every K-th bug")
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     bugs = [bug for bug in list_bugs(options.player)
             if not options.names or bug[0] in options.names]
     bugs = bugs[::options.every]

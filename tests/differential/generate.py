@@ -4,7 +4,7 @@
     generate.py --seed N --count N      programs N, N + 1, ... on standard output
 
 A program is a function of its number. What a task waits for are futures, and tasks that come behind
-it in the alphabet: so no two of them wait for each other.
+it in the alphabet: so no two of them wait for each other. Some await themselves, which is an error.
 """
 import argparse
 import random
@@ -29,6 +29,15 @@ WEIGHTS = {
     "soon": 3, "later": 3, "drop": 1, "done": 3, "undone": 1,
     "group": 5, "timeout": 6, "timeout_at": 2, "try": 6, "try_error": 3, "ensure": 3,
 }
+
+# What programs of a theme are about, every fourth of them: the rest is drawn less often.
+THEMES = (
+    ("group", "add", "cancel_group", "cancel", "raise", "try", "try_error", "yield"),
+    ("timeout", "timeout_at", "reschedule", "wait_for", "cancel", "uncancel", "ensure", "sleep"),
+    ("await", "gather", "gather_all", "shield", "wait", "cancel", "spawn", "fail"),
+)
+THEME_EVERY = 4
+THEME_FACTOR = 4
 
 WAITS = ("yield", "sleep", "await", "wait_for", "wait", "each")
 BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure")
@@ -94,6 +103,13 @@ class Generator:
         self.weights = {k: w for k, w in WEIGHTS.items() if k not in OFF and k not in without}
         if not self.zero:
             self.weights.pop("timeout_at")
+        self.themed = number % THEME_EVERY == 0
+        self.late = False  # tasks are left for groups that are ending already
+        if self.themed:
+            theme = THEMES[number // THEME_EVERY % len(THEMES)]
+            self.late = "add" in theme and number % 24 == 0  # every second of those
+            self.weights = {k: w * THEME_FACTOR if k in theme else w
+                            for k, w in self.weights.items()}
         self.tasks = ["main", *"abcde"[:self.random.randint(1, 4)]]
         self.futures = [f"f{i}" for i in range(self.random.randint(0, 2))]
         self.callbacks = [f"k{i}" for i in range(self.random.randint(0, 2))]
@@ -125,7 +141,8 @@ class Generator:
         return nodes
 
     def main(self):
-        spawns = [Node(f"spawn {t}") for t in self.tasks[1:] if self.random.random() < 0.8]
+        spawns = [Node(f"spawn {t}") for t in self.tasks[1:]
+                  if self.random.random() < (0.2 if self.late else 0.8)]
         return spawns + self.body(0, self.random.randint(2, 7), 0)
 
     def body(self, level, count, depth):
@@ -186,7 +203,8 @@ class Generator:
         return Node(f"sleep {self.ms()}")
 
     def draw_await(self, level, depth):
-        return self.one("await", self.awaitable(level))
+        itself = self.themed and self.random.random() < 0.1
+        return self.one("await", self.tasks[level] if itself else self.awaitable(level))
 
     def draw_wait_for(self, level, depth):
         return self.one("wait_for", self.awaitable(level), self.deadline_ms())
@@ -269,7 +287,8 @@ class Generator:
         name = self.name("p")
         self.groups[name] = level
         later = self.tasks[level + 1:]
-        adds = [Node(f"add {name} {t}") for t in later if self.random.random() < 0.5]
+        adds = [Node(f"add {name} {t}") for t in later
+                if self.random.random() < (0.2 if self.late else 0.5)]
         return Node(f"group {name}", adds + self.inside(level, depth))
 
     def draw_cancel(self, level, depth):
