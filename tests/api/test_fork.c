@@ -13,6 +13,7 @@
 #include "sched/sched.h"
 #include "task/future.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -86,6 +87,52 @@ static int run_child(const struct child *child)
         be_child(child);
     }
     return pid < 0 ? -1 : end_of(pid);
+}
+
+/* ---- when to make one ---- */
+
+/* R, S and so on, as proc(5) has them; S too for a thread that has just gone. */
+static char state_of(const char *thread)
+{
+    char path[64];
+    char line[128] = {0};
+    (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", thread);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 'S';
+    }
+    const ssize_t length = read(fd, line, sizeof line - 1);
+    close(fd);
+    const char *const name_end = length > 0 ? strrchr(line, ')') : NULL;
+    return name_end != NULL ? name_end[2] : 'S';
+}
+
+static bool all_others_sleep(void)
+{
+    char self[24];
+    (void)snprintf(self, sizeof self, "%d", gettid());
+    DIR *const threads = opendir("/proc/self/task");
+    assert_non_null(threads);
+    bool all = true;
+    const struct dirent *entry;
+    while ((entry = readdir(threads)) != NULL) {
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, self) != 0) {
+            all &= state_of(entry->d_name) == 'S';
+        }
+    }
+    closedir(threads);
+    return all;
+}
+
+/*
+ * A thread that is only starting, or frees what it has just used, may hold a lock of the allocator:
+ * libc's are made good in a child, those of a sanitizer are not. A thread that sleeps has none.
+ */
+static void wait_until_all_others_sleep(void)
+{
+    for (int looks = 0; looks < 10000 && !all_others_sleep(); looks++) {
+        usleep(1000); /* our loop stands still, too */
+    }
 }
 
 /* ---- what a child inherits ---- */
@@ -634,6 +681,7 @@ static int yield_once(void *arg)
 /* From a task or a thread, which plays all that did not come along with its locks held. */
 static void fork_in(struct estate *estate)
 {
+    wait_until_all_others_sleep();
     take_locks(estate);
     estate->status = run_child(
         &(struct child){.body = check_all, .arg = estate, .exits = estate->exits});
@@ -872,6 +920,7 @@ static int fork_pinned(void *arg)
 {
     struct before *const before = arg;
     before->loops = whorl_loop_count();
+    wait_until_all_others_sleep();
     before->status = run_child(&(struct child){.body = check_self, .arg = before});
     return 0;
 }
