@@ -564,13 +564,13 @@ struct tale {
 static int dump_then_wait(void *arg)
 {
     struct tale *const tale = arg;
-    volatile char frame[INNER_FRAME];
+    char frame[INNER_FRAME];
     struct whorl_timeout timeout;
-    frame[0] = 'x';
+    must(gethostname(frame, sizeof frame)); /* libc has its address: a compiler keeps all of it */
     tale->running = capture_dump();
     must(whorl_timeout_enter(&timeout, whorl_after(600 * WHORL_SECOND)));
     must(whorl_timeout_exit(&timeout, whorl_future_await(tale->gate, NULL)));
-    return frame[0] == 'x' ? whorl_generator_yield(NULL, NULL) : -EPROTO;
+    return frame[0] != '\0' ? whorl_generator_yield(NULL, NULL) : -EPROTO;
 }
 
 static int ask_inner(void *arg)
