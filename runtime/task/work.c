@@ -149,6 +149,36 @@ static int see_to_its_end(struct whorl_future *future, void **ret_value)
     return cancelled ? -ECANCELED : error;
 }
 
+/*
+ * In strict order a result takes the passes that it takes in asyncio: the thread posts it, a pass
+ * copies it into a future, the next one wakes the caller. A wait that parked was one of the two.
+ */
+static int take_passes(const struct whorl_task *task, bool waited)
+{
+    int error = 0;
+    if (task->loop->strict) {
+        error = waited ? 0 : whorl_yield();
+        error = error == 0 ? whorl_yield() : error;
+    }
+    return error;
+}
+
+static int wait_for_end(struct whorl_future *future, bool finish, void **ret_value)
+{
+    struct whorl_task *const task = whorl__task_current();
+    const bool waits = !whorl__future_is_done(future);
+    void *value = NULL;
+    int error =
+        finish ? see_to_its_end(future, &value) : whorl_future_await(future, &value);
+    if (error != -ECANCELED && take_passes(task, waits) != 0) {
+        error = -ECANCELED;
+    }
+    if (error == 0 && ret_value != NULL) {
+        *ret_value = value;
+    }
+    return error;
+}
+
 int whorl_to_thread(whorl_body *body, void *arg, const struct whorl_work_attr *attr,
                     void **ret_value)
 {
@@ -165,9 +195,7 @@ int whorl_to_thread(whorl_body *body, void *arg, const struct whorl_work_attr *a
     if (error != 0) {
         return error;
     }
-    error = (wanted.flags & WHORL_WORK_FINISH) != 0
-                ? see_to_its_end(future, ret_value)
-                : whorl_future_await(future, ret_value);
+    error = wait_for_end(future, (wanted.flags & WHORL_WORK_FINISH) != 0, ret_value);
     whorl_future_unref(future);
     return error;
 }
