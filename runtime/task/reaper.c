@@ -147,7 +147,11 @@ static int close_late(void *arg)
 static int reap(void *arg)
 {
     struct whorl__runtime *const runtime = arg;
+    struct whorl_task *const task = whorl__task_current();
     struct whorl_generator *generator;
+    if (task->loop->strict) {
+        whorl__give_way(task); /* as in asyncio, where a callback makes the task that closes it */
+    }
     while ((generator = take_lost(&runtime->generators)) != NULL) {
         (void)close_one(generator);
         whorl_generator_unref(generator);
@@ -246,6 +250,9 @@ int whorl_generators_close(void)
         next = each->next_taken;
         const int error = see_off(each, first_error != -ECANCELED);
         first_error = first_error == 0 || error == -ECANCELED ? error : first_error;
+    }
+    if (taken != NULL && first_error == 0 && task->loop->strict) {
+        first_error = whorl_yield(); /* asyncio gathers them, which takes a pass */
     }
     return first_error;
 }
