@@ -16,7 +16,14 @@
 #    define WHORL_WARN_UNUSED
 #endif
 
-#ifdef __cplusplus
+/* What stands between the two is C in a C++ program, too. Some functions are called like the struct
+ * that they fill, as stat(2) is; g++ -Wshadow would take that for a hidden constructor. */
+#if defined(__cplusplus) && defined(__GNUC__) && !defined(__clang__)
+#    define WHORL_BEGIN                                                                            \
+        _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wshadow\"") extern "C" {
+#    define WHORL_END }                                                                            \
+        _Pragma("GCC diagnostic pop")
+#elif defined(__cplusplus)
 #    define WHORL_BEGIN extern "C" {
 #    define WHORL_END   }
 #else
