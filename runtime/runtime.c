@@ -92,6 +92,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     whorl__generators_init(runtime);
     runtime->abandon = whorl__task_abandon;
     runtime->clear = whorl__task_clear;
+    runtime->review_lease = whorl__context_review_lease;
     runtime->origin_text = whorl__debug_origin_text;
     runtime->why_text = whorl__why_text;
     runtime->debug = whorl__debug_wanted(options->debug);

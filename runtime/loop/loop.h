@@ -98,8 +98,9 @@ struct whorl__loop {
     struct whorl__fifo bound;       /* L */
     struct whorl__bars bars;        /* L */
     void **context_at;              /* L: of the callback it runs; NULL: none. task/context.c */
-    void *stock_map;                /* L: references at hand, all of one map ... */
+    void *stock_word;               /* L: references at hand, all of one context word ... */
     uint32_t stock;                 /* L: ... and how many */
+    void *stock_wanted;             /* L: the word that was wanted last and was not at hand */
 
     /* Others look in */
     void *hot WHORL_ALIGNED(WHORL_CACHE_LINE); /* A */
@@ -141,20 +142,30 @@ static inline struct whorl__loop *whorl__loop_here(void)
     return here != NULL && (here->current != NULL || here->calling) ? here : NULL;
 }
 
-/* A reference on `map` from those at hand; false: there is none. */
-static inline bool whorl__stock_take(struct whorl__loop *loop, const void *map)
+/* The tag of a context word that names a struct whorl_context; task/extra.h has the others. */
+#define WHORL__WORD_SHARED ((uintptr_t)2)
+
+/* A reference on what a context word names, from those at hand; false: there is none. */
+static inline bool whorl__stock_take(struct whorl__loop *loop, const void *word)
 {
-    const bool at_hand = loop->stock_map == map && loop->stock > 0;
+    const bool at_hand = loop->stock_word == word && loop->stock > 0;
     loop->stock -= at_hand;
     return at_hand;
 }
 
-/* And back; false: it is another map's. Never NULL. */
-static inline bool whorl__stock_give(struct whorl__loop *loop, const void *map)
+/* And back; false: it is another word's. Never NULL. */
+static inline bool whorl__stock_give(struct whorl__loop *loop, const void *word)
 {
-    const bool kept = loop->stock_map == map;
+    const bool kept = loop->stock_word == word;
     loop->stock += kept;
     return kept;
+}
+
+/* What is at hand is looked at after each turn, and goes back before the loop sleeps:
+ * task/context.c. */
+static inline bool whorl__stock_is_lease(const struct whorl__loop *loop)
+{
+    return ((uintptr_t)loop->stock_word & WHORL__WORD_SHARED) != 0;
 }
 
 /* Never the same twice: 64 bits last for centuries. */

@@ -101,6 +101,8 @@ struct whorl__runtime {
     void (*abandon)(struct whorl_task *task, int error);
     /* C: as above: gives back what a task had beside its slot. `here` as in drop_on, or NULL. */
     void (*clear)(struct whorl_task *task, struct whorl__loop *here);
+    /* C: as above: whether a lease goes on, whorl__stock_is_lease. By the loop itself. */
+    void (*review_lease)(struct whorl__loop *loop, bool sleeps);
     /* C: as above: where the task was made, in debug mode; false: it is not known. */
     bool (*origin_text)(struct whorl_task *task, char *ret_text, size_t bytes);
     /* C: as above: why it was asked to end; false: nobody did. */

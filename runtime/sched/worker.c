@@ -365,9 +365,17 @@ static int64_t sleep_time(const struct whorl__loop *loop)
     return next_ns > now_ns ? next_ns - now_ns : 0;
 }
 
+static void review_lease(struct whorl__loop *loop, bool sleeps)
+{
+    if (WHORL_UNLIKELY(whorl__stock_is_lease(loop))) {
+        loop->runtime->review_lease(loop, sleeps);
+    }
+}
+
 /* The monitor may have seen the loop asleep, and parked, even where it then did not sleep. */
 static void sleep_in_poller(struct whorl__loop *loop)
 {
+    review_lease(loop, true);
     const bool sleeps = whorl__idle_sleep_begin(loop);
     if (sleeps) {
         whorl__count(&loop->stats.sleeps, 1);
@@ -466,6 +474,7 @@ static void note_turn(struct whorl__loop *loop, int64_t now_ns)
 static void strict_turn(struct whorl__loop *loop, int64_t *now_ns)
 {
     run_batch(loop);
+    review_lease(loop, false);
     *now_ns = whorl__os->now_ns();
     (void)whorl__loop_take_inbox(loop);
     if (!has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
@@ -485,6 +494,7 @@ static void fast_turn(struct whorl__loop *loop, int64_t *now_ns)
     }
     /* A searcher has nothing of its own, and takes from the shared queue as a searcher. */
     const unsigned ran = loop->searching ? 0 : run_ready(loop);
+    review_lease(loop, false);
     const int64_t start_ns = *now_ns;
     *now_ns = whorl__os->now_ns();
     adapt_budget(loop, ran, *now_ns - start_ns);
@@ -556,7 +566,7 @@ static void clear(struct whorl__loop *here, struct whorl_task *task)
     if (WHORL_LIKELY(more == NULL)) {
         return;
     }
-    if (here != NULL && whorl__stock_give(here, more)) { /* task/context.c: no more than a map */
+    if (here != NULL && whorl__stock_give(here, more)) { /* task/context.c */
         whorl__store_relaxed_ptr(&task->more, NULL); /* relaxed: it is alone */
     } else {
         task->runtime->clear(task, here);

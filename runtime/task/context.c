@@ -24,9 +24,11 @@
  * Pairs:      X3  share_locked: the context's fields, word := context (release) - the task, which
  *                 reads its word without the lock (acquire).
  *
- * Stock: a loop that spawns many tasks with the same map takes references a batch at a time, and
- * tasks that end there give theirs back to it: no locked operation each. Only for maps without
- * owners: the end of a map that holds some is something that a program sees.
+ * Stock: a loop that spawns many tasks with the same map, or in the same shared context, takes
+ * references a batch at a time, and tasks that end there give theirs back to it: no locked
+ * operation each. Not where there are owners: the end of a map that holds some is something that a
+ * program sees. A shared context may get one later: then what a loop has at hand of it goes back
+ * when its turn is over; anyway when it sleeps, and when whorl_context_unref is called there.
  */
 #include "task/context.h"
 
@@ -44,6 +46,7 @@ struct whorl_context {
     uint32_t references; /* A */
     uint32_t generation; /* C: sys/fork.h */
     uint32_t entered;    /* A: in a whorl_context_run */
+    uint32_t owns;       /* A: M(lock) to write: it has had a map that owns */
     struct whorl__spinlock lock;
     struct whorl__map *map;   /* M(lock) */
     struct whorl__map *first; /* C: what a task may still be reading */
@@ -68,15 +71,39 @@ static struct whorl__map *context_map(struct whorl_context *context)
     return map;
 }
 
-static struct whorl_context *context_make(struct whorl__map *map)
+static struct whorl_context *context_make(void)
 {
     struct whorl_context *const context = whorl__os->alloc(sizeof *context);
     if (context != NULL) {
         whorl__plain_write(&context->generation);
-        *context = (struct whorl_context){
-            .references = 1, .generation = whorl__fork_generation, .map = map};
+        *context = (struct whorl_context){.references = 1, .generation = whorl__fork_generation};
     }
     return context;
+}
+
+/* With the caller's reference. */
+static void take_map(struct whorl_context *context, struct whorl__map *map)
+{
+    context->map = map;
+    if (map != NULL && map->owns) {
+        whorl__store_relaxed_u32(&context->owns, 1); /* relaxed: a loop sees it in some turn */
+    }
+}
+
+static void context_ref(struct whorl_context *context, uint32_t more)
+{
+    (void)whorl__add_u32(&context->references, more);
+}
+
+static void context_unref(struct whorl_context *context, uint32_t fewer)
+{
+    if (whorl__add_u32(&context->references, -fewer) != fewer) {
+        return;
+    }
+    whorl__plain_write(&context->generation); /* who still looks at it races */
+    whorl__map_unref(context->map, 1);
+    whorl__map_unref(context->first, 1);
+    whorl__os->free(context);
 }
 
 static bool is_inherited(const struct whorl_context *context)
@@ -143,34 +170,85 @@ static void *value_of(void *word, const struct whorl_local *key)
 
 /* ---- copying, with the loop's stock ---- */
 
+static void word_ref(void *word, uint32_t more)
+{
+    struct whorl_context *const shared = shared_of(word);
+    if (shared != NULL) {
+        context_ref(shared, more);
+    } else {
+        whorl__map_ref(word, more);
+    }
+}
+
+static void word_unref(void *word, uint32_t fewer)
+{
+    struct whorl_context *const shared = shared_of(word);
+    if (shared != NULL) {
+        context_unref(shared, fewer);
+    } else {
+        whorl__map_unref(word, fewer);
+    }
+}
+
 static void stock_drop(struct whorl__loop *loop)
 {
-    if (loop->stock > 0) {
-        whorl__map_unref(loop->stock_map, loop->stock);
+    void *const word = loop->stock_word;
+    const uint32_t count = loop->stock;
+    loop->stock = 0; /* first: the last of them may call what a program has set */
+    loop->stock_word = NULL;
+    if (count > 0) {
+        word_unref(word, count);
     }
-    loop->stock = 0;
-    loop->stock_map = NULL;
 }
 
-static WHORL_COLD void *stock_refill(struct whorl__loop *loop, struct whorl__map *map)
+static bool owns(void *word)
 {
-    stock_drop(loop);
-    whorl__map_ref(map, STOCK_BATCH);
-    loop->stock_map = map;
-    loop->stock = STOCK_BATCH - 1;
-    return map;
+    struct whorl_context *const shared = shared_of(word);
+    if (shared == NULL) {
+        return ((const struct whorl__map *)word)->owns;
+    }
+    return whorl__load_relaxed_u32(&shared->owns) != 0; /* relaxed: seen late, it is seen */
 }
 
-static void *inherit_map(struct whorl__loop *here, struct whorl__map *map)
+/* A word that is wanted once only is not worth it. */
+static WHORL_COLD void stock_refill(struct whorl__loop *loop, void *word)
 {
-    if (map != NULL && whorl__stock_take(here, map)) {
-        return map;
+    const bool again = loop->stock_wanted == word;
+    loop->stock_wanted = word;
+    if (again && !owns(word)) {
+        stock_drop(loop);
+        word_ref(word, STOCK_BATCH);
+        loop->stock_word = word;
+        loop->stock = STOCK_BATCH;
     }
-    if (map == NULL || map->owns) {
+}
+
+/* The word, with a reference for a task that `here` makes. */
+static void *stock_word(struct whorl__loop *here, void *word)
+{
+    if (word != NULL && !whorl__stock_take(here, word)) {
+        word_ref(word, 1);
+        stock_refill(here, word);
+    }
+    return word;
+}
+
+/* The map of a shared one, with a reference for a task that `here` makes. */
+static void *stock_map(struct whorl__loop *here, struct whorl_context *shared)
+{
+    whorl__plain_read(&shared->generation);
+    whorl__spin_lock(&shared->lock);
+    whorl__plain_read(&shared->map);
+    struct whorl__map *const map = shared->map;
+    const bool counted = map == NULL || whorl__stock_take(here, map);
+    if (!counted) {
         whorl__map_ref(map, 1);
-        return map;
     }
-    return stock_refill(here, map);
+    whorl__spin_unlock(&shared->lock);
+    if (!counted) {
+        stock_refill(here, map);
+    }
+    return map;
 }
 
 void *whorl__context_inherit(struct whorl__loop *here, struct whorl_task *creator)
@@ -179,7 +257,8 @@ void *whorl__context_inherit(struct whorl__loop *here, struct whorl_task *creato
         return whorl__context_capture();
     }
     void *const word = read_word(word_at(creator));
-    return shared_of(word) != NULL ? map_of(word) : inherit_map(here, word);
+    struct whorl_context *const shared = shared_of(word);
+    return shared != NULL ? stock_map(here, shared) : stock_word(here, word);
 }
 
 void *whorl__context_capture(void)
@@ -193,13 +272,23 @@ void *whorl__context_share(struct whorl_context *context)
     return whorl__more_tagged(whorl_context_ref(context), WHORL__MORE_SHARED);
 }
 
+void *whorl__context_lease(struct whorl__loop *here, struct whorl_context *context)
+{
+    return here != NULL ? stock_word(here, whorl__more_tagged(context, WHORL__MORE_SHARED))
+                        : whorl__context_share(context);
+}
+
 void whorl__context_release(void *word, struct whorl__loop *here)
 {
-    struct whorl_context *const shared = shared_of(word);
-    if (shared != NULL) {
-        whorl_context_unref(shared);
-    } else if (word == NULL || here == NULL || !whorl__stock_give(here, word)) {
-        whorl__map_unref(word, 1);
+    if (word != NULL && (here == NULL || !whorl__stock_give(here, word))) {
+        word_unref(word, 1);
+    }
+}
+
+void whorl__context_review_lease(struct whorl__loop *loop, bool sleeps)
+{
+    if (sleeps || owns(loop->stock_word)) {
+        stock_drop(loop);
     }
 }
 
@@ -234,7 +323,7 @@ static bool put_map(struct whorl_context *context, const struct whorl__map *old,
     whorl__plain_write(&context->map);
     const bool same = context->map == old;
     if (same) {
-        context->map = next;
+        take_map(context, next);
     }
     whorl__spin_unlock(&context->lock);
     return same;
@@ -383,7 +472,7 @@ int whorl_context_new(struct whorl_context **ret_context)
     if (ret_context == NULL) {
         return -EINVAL;
     }
-    struct whorl_context *const context = whorl__fork_watch() == 0 ? context_make(NULL) : NULL;
+    struct whorl_context *const context = whorl__fork_watch() == 0 ? context_make() : NULL;
     if (context == NULL) {
         return -ENOMEM;
     }
@@ -399,7 +488,7 @@ int whorl_context_copy(struct whorl_context **ret_context)
     struct whorl_context *context;
     const int error = whorl_context_new(&context);
     if (error == 0) {
-        context->map = whorl__context_capture();
+        take_map(context, whorl__context_capture());
         *ret_context = context;
     }
     return error;
@@ -410,19 +499,20 @@ struct whorl_context *whorl_context_ref(struct whorl_context *context)
     if (context == NULL) {
         return NULL;
     }
-    (void)whorl__add_u32(&context->references, 1);
+    context_ref(context, 1);
     return context;
 }
 
 void whorl_context_unref(struct whorl_context *context)
 {
-    if (context == NULL || whorl__add_u32(&context->references, (uint32_t)-1) != 1) {
+    if (context == NULL) {
         return;
     }
-    whorl__plain_write(&context->generation); /* who still looks at it races */
-    whorl__map_unref(context->map, 1);
-    whorl__map_unref(context->first, 1);
-    whorl__os->free(context);
+    struct whorl__loop *const here = whorl__loop_current();
+    if (here != NULL && shared_of(here->stock_word) == context) {
+        stock_drop(here); /* the caller's own keeps it till the next line */
+    }
+    context_unref(context, 1);
 }
 
 void *whorl_context_get(struct whorl_context *context, const struct whorl_local *key)
@@ -552,7 +642,7 @@ static struct whorl_context *share_locked(struct whorl_task *task, struct whorl_
     if (shared != NULL) {
         return shared;
     }
-    fresh->map = word;
+    take_map(fresh, word);
     fresh->first = word;
     whorl__map_ref(word, 1);
     /* release, pairs X3 with read_word */
@@ -568,7 +658,7 @@ int whorl_task_context(struct whorl_task *task, struct whorl_context **ret_conte
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
-    struct whorl_context *const fresh = context_make(NULL);
+    struct whorl_context *const fresh = context_make();
     if (fresh == NULL) {
         return -ENOMEM;
     }

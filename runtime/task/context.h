@@ -22,6 +22,9 @@ void *whorl__context_capture(void);
 /* This very context. */
 void *whorl__context_share(struct whorl_context *context);
 
+/* The same for a task that `here` makes; NULL: a foreign thread does. */
+void *whorl__context_lease(struct whorl__loop *here, struct whorl_context *context);
+
 /* `here`: the calling thread's loop, if at hand; NULL otherwise. */
 void whorl__context_release(void *word, struct whorl__loop *here);
 
@@ -34,6 +37,10 @@ int whorl__context_call_in(struct whorl_task *task, whorl_body *body, void *arg)
 
 /* What a task spawned by `here`'s current task gets: the second if there is no such task. */
 void *whorl__context_inherit(struct whorl__loop *here, struct whorl_task *creator);
+
+/* What it keeps at hand of a shared context goes back, if it is about to sleep, or if the context
+ * has got a value that somebody minds. After a turn, by the loop. */
+void whorl__context_review_lease(struct whorl__loop *loop, bool sleeps);
 
 /* Before the loop goes: the references that it keeps at hand. */
 void whorl__context_loop_fini(struct whorl__loop *loop);

@@ -24,7 +24,7 @@
 #define WHORL__MORE_TAGS   ((uintptr_t)3)
 #define WHORL__MORE_MAP    ((uintptr_t)0) /* struct whorl__map, or NULL: its own, or nothing */
 #define WHORL__MORE_BLOCK  ((uintptr_t)1) /* struct whorl__extra */
-#define WHORL__MORE_SHARED ((uintptr_t)2) /* struct whorl_context */
+#define WHORL__MORE_SHARED WHORL__WORD_SHARED /* struct whorl_context */
 
 struct whorl__extra {
     struct whorl_task *task; /* C: whose it is */

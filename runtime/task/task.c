@@ -88,7 +88,7 @@ static WHORL_COLD struct whorl__loop *place(struct whorl__runtime *runtime)
 static WHORL_COLD void give_context(struct whorl_task *task, struct whorl__loop *here,
                                     struct whorl_task *creator, struct whorl_context *context)
 {
-    void *const word = context != NULL ? whorl__context_share(context)
+    void *const word = context != NULL ? whorl__context_lease(here, context)
                                        : whorl__context_inherit(here, creator);
     whorl__store_relaxed_ptr(&task->more, word); /* relaxed: published with the task */
 }
@@ -98,11 +98,14 @@ static inline void inherit(struct whorl_task *task, struct whorl__loop *here,
 {
     struct whorl_task *const creator = here != NULL ? here->current : NULL;
     /* relaxed: its own map, or nothing; anything else is read again, with acquire */
-    void *const word = creator != NULL ? whorl__load_relaxed_ptr(&creator->more) : NULL;
-    if (WHORL_LIKELY(creator != NULL && context == NULL && word == NULL)) {
+    void *const own = creator != NULL ? whorl__load_relaxed_ptr(&creator->more) : NULL;
+    if (WHORL_LIKELY(creator != NULL && context == NULL && own == NULL)) {
         return;
     }
-    if (context == NULL && word != NULL && whorl__stock_take(here, word)) {
+    /* Of a shared one a task that inherits gets the map. */
+    void *const word = context != NULL ? whorl__more_tagged(context, WHORL__MORE_SHARED)
+                       : whorl__more_tag(own) == WHORL__MORE_MAP ? own : NULL;
+    if (here != NULL && word != NULL && whorl__stock_take(here, word)) {
         whorl__store_relaxed_ptr(&task->more, word); /* relaxed: published with the task */
     } else {
         give_context(task, here, creator, context);

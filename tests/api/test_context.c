@@ -518,6 +518,96 @@ static void test_values_are_destroyed_once_when_nobody_has_them(void **state)
     }
 }
 
+static int set_owned_in_it(void *arg)
+{
+    return whorl_local_set(&owned, arg, NULL);
+}
+
+static int await_destroyed(const int *count)
+{
+    int error = 0;
+    while (error == 0 && __atomic_load_n(count, __ATOMIC_SEQ_CST) == 0) {
+        error = whorl_sleep(WHORL_MILLISECOND);
+    }
+    return error;
+}
+
+/* arg: at one loop. */
+static int give_late_value(void *arg)
+{
+    struct whorl_task *tasks[MANY];
+    struct whorl_context *context;
+    must(whorl_context_new(&context));
+    const struct whorl_attr attr = {.context = context};
+    for (int i = 0; i < MANY; i++) {
+        must(whorl_spawn(use_owned, NULL, &attr, &tasks[i]));
+    }
+    must(whorl_context_run(context, set_owned_in_it, &destroyed[0]));
+    for (int i = 0; i < MANY; i++) {
+        must(finish(tasks[i]));
+    }
+    const bool kept = destroyed[0] == 0;
+    whorl_context_unref(context);
+    if (arg != NULL) {
+        return kept && destroyed[0] == 1 ? 0 : -EPROTO;
+    }
+    return kept ? await_destroyed(&destroyed[0]) : -EPROTO;
+}
+
+static void test_value_set_after_many_tasks_share_its_context_is_destroyed_with_it(void **state)
+{
+    /* A loop has references on the context at hand by then. With one loop they are no delay. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        memset(destroyed, 0, sizeof destroyed);
+        assert_int_equal(play(loops, give_late_value, loops == 1 ? destroyed : NULL), 0);
+        assert_int_equal(destroyed[0], 1);
+    }
+}
+
+/* A task in a shared context, whose children have its values and are not in it. */
+static int spawn_from_shared(void *arg)
+{
+    struct whorl_task *tasks[MANY];
+    (void)arg;
+    must(whorl_local_set(&colour, &red, NULL));
+    for (int i = 0; i < MANY; i++) {
+        tasks[i] = start(set_green, NULL);
+    }
+    for (int i = 0; i < MANY; i++) {
+        must(finish(tasks[i]));
+    }
+    return get() == &red ? 0 : -EPROTO;
+}
+
+static int share_and_spawn(void *arg)
+{
+    struct whorl_context *context;
+    struct whorl_task *tasks[4];
+    (void)arg;
+    must(whorl_context_new(&context));
+    const struct whorl_attr attr = {.context = context};
+    for (int i = 0; i < 4; i++) {
+        must(whorl_spawn(spawn_from_shared, NULL, &attr, &tasks[i]));
+    }
+    int error = 0;
+    for (int i = 0; i < 4; i++) {
+        error = finish(tasks[i]) != 0 ? -EPROTO : error;
+    }
+    const bool theirs = whorl_context_get(context, &colour) == &red;
+    whorl_context_unref(context);
+    return theirs ? error : -EPROTO;
+}
+
+static void test_ctx_2_children_of_a_task_in_a_shared_context_copy_it(void **state)
+{
+    /* Many of them, so that references on the context and on its map are at hand in turn. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, share_and_spawn, NULL), 0);
+    }
+}
+
 /* ---- many keys ---- */
 
 static int set_many_keys(void *arg)
@@ -609,6 +699,8 @@ int main(void)
         cmocka_unit_test(test_plain_thread_has_a_context_only_while_it_runs_in_one),
         cmocka_unit_test(test_main_task_begins_with_a_copy_of_its_starters_context),
         cmocka_unit_test(test_values_are_destroyed_once_when_nobody_has_them),
+        cmocka_unit_test(test_value_set_after_many_tasks_share_its_context_is_destroyed_with_it),
+        cmocka_unit_test(test_ctx_2_children_of_a_task_in_a_shared_context_copy_it),
         cmocka_unit_test(test_many_keys_set_in_any_order_keep_their_values),
         cmocka_unit_test(test_mt_28_parallel_tasks_share_a_context_and_lose_no_key),
     };
