@@ -1,7 +1,8 @@
 # What `cmake --install` puts where, in two components:
 #
-#   runtime       libwhorl.so.0, for programs that run
-#   development   headers, libwhorl.so, libwhorl.a, whorl.pc, and what find_package(whorl) reads
+#   runtime       libwhorl.so.0 and libwhorl-locks.so.0, for programs that run
+#   development   headers, libwhorl.so, libwhorl.a, libwhorl-locks.so, whorl.pc, whorl-locks.pc,
+#                 and what find_package(whorl) reads
 #
 # Nothing that is installed holds the prefix, so that the tree may be installed elsewhere than it
 # was configured for, and moved. The one exception is a system's own prefix, /usr, where pkg-config
@@ -11,7 +12,7 @@ include(CMakePackageConfigHelpers)
 set(config_folder ${CMAKE_INSTALL_LIBDIR}/cmake/whorl)
 set(pc_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# whorl::shared and whorl::static come from files of their own: either may be left out.
+# whorl::shared, whorl::static and whorl::locks come from files of their own: each may be left out.
 set_target_properties(whorl_shared PROPERTIES EXPORT_NAME shared)
 set_target_properties(whorl_static PROPERTIES EXPORT_NAME static)
 install(TARGETS whorl_shared EXPORT whorl-shared
@@ -19,6 +20,13 @@ install(TARGETS whorl_shared EXPORT whorl-shared
                 COMPONENT runtime NAMELINK_COMPONENT development)
 install(TARGETS whorl_static EXPORT whorl-static
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+set_target_properties(whorl_locks PROPERTIES EXPORT_NAME locks)
+set_target_properties(whorl_locks_library PROPERTIES EXPORT_NAME locks-library)
+install(TARGETS whorl_locks whorl_locks_library EXPORT whorl-locks
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+                COMPONENT runtime NAMELINK_COMPONENT development)
+install(EXPORT whorl-locks NAMESPACE whorl:: FILE whorl-locks.cmake
+        DESTINATION ${config_folder} COMPONENT development)
 install(EXPORT whorl-shared NAMESPACE whorl:: FILE whorl-shared.cmake
         DESTINATION ${config_folder} COMPONENT development)
 install(EXPORT whorl-static NAMESPACE whorl:: FILE whorl-static.cmake
@@ -52,7 +60,8 @@ foreach(folder LIBDIR INCLUDEDIR)
     endif()
 endforeach()
 configure_file(whorl.pc.in ${PROJECT_BINARY_DIR}/whorl.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/whorl.pc DESTINATION ${pc_folder} COMPONENT development)
+configure_file(whorl-locks.pc.in ${PROJECT_BINARY_DIR}/whorl-locks.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/whorl.pc ${PROJECT_BINARY_DIR}/whorl-locks.pc DESTINATION ${pc_folder} COMPONENT development)
 
 # gdb loads NAME-gdb.py beside NAME, or at the same path under its own share/gdb/auto-load, which is
 # where a system's packages have to put it. Only there does it trust the file by itself.

@@ -20,6 +20,7 @@
 #include "task/context.h"
 #include "task/debugging.h"
 #include "task/generator.h"
+#include "task/locks.h"
 #include "task/park.h"
 #include "task/task.h"
 #include "task/why.h"
@@ -398,6 +399,9 @@ static int create_runtime(const struct whorl_options *options, struct whorl__run
     if (error != 0) {
         goto uninstall;
     }
+    if (whorl__debugs(runtime)) {
+        whorl__locks_start(runtime);
+    }
     *ret_runtime = runtime;
     return 0;
 
@@ -413,6 +417,7 @@ static void destroy_runtime(struct whorl__runtime *runtime)
 {
     whorl__runtime_wait_for_guests(runtime); /* one of them woke the last task */
     whorl__plain_write(&runtime->loops);
+    whorl__locks_stop(runtime);
     destroy_parts(runtime);
     whorl__overflow_uninstall();
     whorl__topology_destroy(runtime->topology);

@@ -141,7 +141,8 @@ WHORL_API int whorl_task_origin(struct whorl_task *task, void **ret_frames, int 
  *
  * A task that waits meanwhile is reported, with -EDEADLK: whoever wants that lock blocks a whole
  * loop, and after the wait the task may unlock on another thread than it has locked. It is for the
- * wrappers that a program has around its locks. The count is the task's, and goes along with it.
+ * wrappers that a program has around locks of its own making; libwhorl-locks.so sees the others by
+ * itself. The count is the task's, and goes along with it.
  *
  * Returns how many locks the task has by this count, never less than 0: always 0 outside tasks, and
  * while debug mode is off nothing is added.

@@ -37,7 +37,9 @@ struct whorl_report {
     struct whorl_generator *generator; /* that could not be closed as it should be */
     const char *generator_name;
     const char *why;             /* the task was asked to end: by whom; whorl/why.h */
-    uint64_t reserved[5];        /* 0 */
+    const char *locks;           /* that a task waits with: which, and where it took them */
+    const char *waits_at;        /* where that task stands */
+    uint64_t reserved[3];        /* 0 */
 };
 
 /*

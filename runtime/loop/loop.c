@@ -58,7 +58,7 @@ void whorl__loop_set_bars(struct whorl__loop *loop, struct whorl__bars bars)
 {
     static struct whorl__cxx always_holds = {.uncaught = 1}; /* nobody writes to it */
     loop->bars = bars;
-    loop->cxx = bars.reporting || bars.locks > 0 ? &always_holds : loop->cxx_own;
+    loop->cxx = bars.reporting || bars.locks + bars.noted > 0 ? &always_holds : loop->cxx_own;
 }
 
 unsigned whorl__loop_take_inbox_slow(struct whorl__loop *loop)

@@ -58,6 +58,8 @@ struct whorl__nested {
 struct whorl__bars {
     bool reporting;  /* it is in the exception handler */
     unsigned locks;  /* locks of the program that it holds, see whorl_debug_lock_held */
+    unsigned noted;  /* notes of such locks, see sys/locks.h */
+    uint64_t holder; /* the serial of who holds them: a task may end with one */
 };
 
 struct whorl__loop {

@@ -98,6 +98,7 @@ static void put_error(struct whorl__runtime *runtime, int error)
 static void put_place(struct whorl__runtime *runtime, const struct whorl_report *report)
 {
     char text[48];
+    put_text(runtime, "locks", report->locks);
     if (report->loop >= 0) {
         snprintf(text, sizeof text, "%d", report->loop);
         put_text(runtime, "loop", text);
@@ -122,6 +123,7 @@ static void tell(struct whorl__runtime *runtime, const struct whorl_report *repo
     put_place(runtime, report);
     put_address(runtime, "task", report->task);
     put_text(runtime, "task_name", report->task_name);
+    put_text(runtime, "waits_at", report->waits_at);
     put_text(runtime, "waits_for", report->waits_for);
     put_text(runtime, "why", report->why);
 }
@@ -178,16 +180,24 @@ static int call_in_context(const struct whorl__reporter *reporter,
                : call_handler(&call);
 }
 
+static bool set_reporting(struct whorl__loop *here, bool reporting)
+{
+    struct whorl__bars bars = here->bars;
+    const bool before = bars.reporting;
+    bars.reporting = reporting;
+    whorl__loop_set_bars(here, bars);
+    return before;
+}
+
 static int call(const struct whorl__reporter *reporter, const struct whorl_report *report)
 {
     struct whorl__loop *const here = whorl__loop_current();
     if (here == NULL) {
         return call_in_context(reporter, report);
     }
-    const struct whorl__bars before = here->bars;
-    whorl__loop_set_bars(here, (struct whorl__bars){.reporting = true, .locks = before.locks});
+    const bool before = set_reporting(here, true);
     const int error = call_in_context(reporter, report);
-    whorl__loop_set_bars(here, (struct whorl__bars){before.reporting, here->bars.locks});
+    (void)set_reporting(here, before);
     return error;
 }
 

@@ -90,6 +90,7 @@ struct whorl__runtime {
     struct whorl__topology *topology;          /* C */
     void (*log)(void *log_arg, const char *line); /* C */
     void *log_arg;              /* C */
+    void *locks;                /* A: struct whorl__locks, in debug mode; task/locks.c */
     struct whorl__reporter reporter;
     struct whorl__at_ends at_ends;
     struct whorl__generators generators;

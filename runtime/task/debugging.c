@@ -5,12 +5,14 @@
  * Threads:    see debugging.h.
  * Invariant:  who does not use it pays for one test of runtime->debug at a spawn.
  * Not chosen: to find out by itself which locks a thread holds: the kernel lists robust mutexes
- *             only, and to interpose on pthread_mutex_lock is not for a library to do.
+ *             only. To stand in front of pthread_mutex_lock is for a library of its own, which the
+ *             program asks for: sys/locks.h.
  */
 #include "task/debugging.h"
 
 #include "task/extra.h"
 #include "task/future.h"
+#include "task/locks.h"
 #include "task/park.h"
 
 #include "sys/os.h"
@@ -43,6 +45,9 @@ int whorl_debug_set(int on)
     if (here == NULL) {
         return whorl__error_outside();
     }
+    if (on != 0) {
+        whorl__locks_start(here->runtime);
+    }
     whorl__store_relaxed_u32(&here->runtime->debug, on != 0); /* relaxed: see Threads */
     return 0;
 }
@@ -63,10 +68,10 @@ static const void *object_of(const void *address)
 }
 
 /* As a shared library we know our own frames; linked into the program we do not, but for the first,
- * which is note_origin's. */
+ * which is trace's. */
 static int own_frames(void *const *frames, int count)
 {
-    const void *const own = object_of((const void *)(uintptr_t)whorl__debug_note_origin);
+    const void *const own = object_of((const void *)(uintptr_t)whorl__debug_trace);
     const bool linked_in = own == object_of((const void *)getauxval(AT_PHDR));
     int first = 1;
     while (!linked_in && first < count && object_of(frames[first]) == own) {
@@ -75,19 +80,50 @@ static int own_frames(void *const *frames, int count)
     return first < count ? first : 1;
 }
 
+int whorl__debug_trace(void **ret_frames, int max)
+{
+    void *frames[OWN_FRAMES_MAX + WHORL__TRACE_FRAMES];
+    const int found = backtrace(frames, OWN_FRAMES_MAX + WHORL__TRACE_FRAMES);
+    const int first = own_frames(frames, found);
+    const int left = found > first ? found - first : 0;
+    const int count = left < max ? left : max;
+    WHORL_ASSERT(max <= WHORL__TRACE_FRAMES);
+    memcpy(ret_frames, frames + first, (size_t)count * sizeof frames[0]);
+    return count;
+}
+
+/* Of "folder/file(function+0x12) [0x...]" the part from the file on. */
+static const char *without_folder(const char *name)
+{
+    const char *const end = strchr(name, '(');
+    const char *from = name;
+    for (const char *at = name; end != NULL && at < end; at++) {
+        from = *at == '/' ? at + 1 : from;
+    }
+    return from;
+}
+
+size_t whorl__debug_frames_text(void *const *frames, int count, char *ret_text, size_t bytes)
+{
+    char **const names = count > 0 ? backtrace_symbols(frames, count) : NULL;
+    size_t used = 0;
+    for (int i = 0; names != NULL && i < count && used < bytes; i++) {
+        const int more = snprintf(ret_text + used, bytes - used, "%s%s", i == 0 ? "" : " < ",
+                                  without_folder(names[i]));
+        used += (size_t)more;
+    }
+    free(names);
+    return used;
+}
+
 void whorl__debug_note_origin(struct whorl_task *task)
 {
-    void *frames[OWN_FRAMES_MAX + WHORL__ORIGIN_FRAMES];
     struct whorl__extra *const extra = whorl__extra(task);
     struct whorl__origin *const origin = extra == NULL ? NULL : whorl__os->alloc(sizeof *origin);
     if (origin == NULL) {
         return;
     }
-    const int found = backtrace(frames, OWN_FRAMES_MAX + WHORL__ORIGIN_FRAMES);
-    const int first = own_frames(frames, found);
-    const int left = found > first ? found - first : 0;
-    origin->count = left < WHORL__ORIGIN_FRAMES ? left : WHORL__ORIGIN_FRAMES;
-    memcpy(origin->frames, frames + first, (size_t)origin->count * sizeof frames[0]);
+    origin->count = whorl__debug_trace(origin->frames, WHORL__ORIGIN_FRAMES);
     extra->origin = origin;
 }
 
@@ -115,16 +151,8 @@ int whorl_task_origin(struct whorl_task *task, void **ret_frames, int max)
 bool whorl__debug_origin_text(struct whorl_task *task, char *ret_text, size_t bytes)
 {
     const struct whorl__origin *const origin = origin_of(task);
-    char **const names =
-        origin != NULL ? backtrace_symbols(origin->frames, origin->count) : NULL;
-    size_t used = 0;
-    for (int i = 0; names != NULL && i < origin->count && used < bytes; i++) {
-        const int more = snprintf(ret_text + used, bytes - used, "%s%s", i == 0 ? "" : " < ",
-                                  names[i]);
-        used += (size_t)more;
-    }
-    free(names);
-    return used > 0;
+    return origin != NULL &&
+           whorl__debug_frames_text(origin->frames, origin->count, ret_text, bytes) > 0;
 }
 
 /* ---- a task that never began ---- */
@@ -147,27 +175,58 @@ void whorl__debug_tell_never_begun(struct whorl_task *task, int error)
 
 /* ---- locks ---- */
 
+/* Those of a task that has ended are nobody's. */
+static struct whorl__bars bars_of(const struct whorl__loop *here, struct whorl_task *task)
+{
+    struct whorl__bars bars = here->bars;
+    const uint64_t serial = whorl__load_relaxed_u64(&task->serial); /* relaxed: its own number */
+    if (bars.holder != serial) {
+        bars.locks = 0;
+        bars.noted = 0;
+        bars.holder = serial;
+    }
+    return bars;
+}
+
+static unsigned sum_of(unsigned count, int change)
+{
+    const int64_t sum = (int64_t)count + change;
+    return sum > 0 ? (unsigned)sum : 0;
+}
+
 int whorl_debug_lock_held(int change)
 {
     struct whorl__loop *const here = whorl__loop_current();
     if (here == NULL || here->current == NULL) {
         return 0;
     }
-    const int64_t sum = (int64_t)here->bars.locks + change;
-    const bool counts = change <= 0 || whorl__debugs(here->runtime);
-    if (counts) {
-        whorl__loop_set_bars(here, (struct whorl__bars){.reporting = here->bars.reporting,
-                                                        .locks = sum > 0 ? (unsigned)sum : 0});
+    struct whorl__bars bars = bars_of(here, here->current);
+    if (change <= 0 || whorl__debugs(here->runtime)) {
+        bars.locks = sum_of(bars.locks, change);
     }
-    return (int)here->bars.locks;
+    whorl__loop_set_bars(here, bars);
+    return (int)bars.locks;
+}
+
+void whorl__debug_locks_noted(int change)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    struct whorl__bars bars = bars_of(here, here->current);
+    bars.noted = sum_of(bars.noted, change);
+    whorl__loop_set_bars(here, bars);
 }
 
 void whorl__debug_tell_of_locks(struct whorl_task *task)
 {
-    whorl__report(task->runtime,
-                  &(struct whorl_report){.message = "a task waits while it holds a lock of the "
-                                                    "program's; who wants it meanwhile blocks a "
-                                                    "loop, perhaps for ever",
-                                         .error = -EDEADLK,
-                                         .task = task});
+    struct whorl__bars bars = bars_of(task->loop, task);
+    if (bars.locks > 0) {
+        whorl__report(task->runtime,
+                      &(struct whorl_report){.message = WHORL__WAITS_WITH_A_LOCK,
+                                             .error = -EDEADLK,
+                                             .task = task});
+    }
+    if (bars.noted > 0 && !whorl__locks_tell(task)) {
+        bars.noted = 0; /* others have given them back */
+    }
+    whorl__loop_set_bars(task->loop, bars);
 }

@@ -3,7 +3,8 @@
  *
  *   where each task was made       noted at its spawn, in its block (extra.h); reports show it
  *   tasks that never began         told of at the end of the runtime
- *   locks held over a wait         the program says which it has: whorl_debug_lock_held
+ *   locks held over a wait         the program says which it has: whorl_debug_lock_held; or a
+ *                                  library in front of its locks does: task/locks.h
  *   tasks that hold their loop     each time, not once a task: sched/rescue.c
  *
  * Owns:       struct whorl__origin.
@@ -16,6 +17,11 @@
 #include "sched/sched.h"
 
 #define WHORL__ORIGIN_FRAMES 8
+#define WHORL__TRACE_FRAMES  24
+
+#define WHORL__WAITS_WITH_A_LOCK                                                                   \
+    "a task waits while it holds a lock of the program's; who wants it meanwhile blocks a loop, "  \
+    "perhaps for ever"
 
 /* Return addresses, the innermost first; the spawn's caller, and whoever called that. */
 struct whorl__origin {
@@ -31,7 +37,14 @@ static inline bool whorl__debugs(const struct whorl__runtime *runtime)
 /* What the option and the environment say together. */
 bool whorl__debug_wanted(int option);
 
-/* Where the caller's caller stands, for a task that nobody sees yet. Without memory: nothing. */
+/* Where the caller's caller stands, innermost first, up to TRACE_FRAMES; as a shared library
+ * without our own calls. Returns how many there are. */
+WHORL_COLD WHORL_NOINLINE int whorl__debug_trace(void **ret_frames, int max);
+
+/* As one line, cut off to fit. Returns how long it is; 0: without memory. */
+size_t whorl__debug_frames_text(void *const *frames, int count, char *ret_text, size_t bytes);
+
+/* The same for a task that nobody sees yet, to keep. Without memory: nothing. */
 WHORL_COLD void whorl__debug_note_origin(struct whorl_task *task);
 
 /* As one line; false: it was not noted. For who has a reference on the task, or is it. */
@@ -39,6 +52,9 @@ bool whorl__debug_origin_text(struct whorl_task *task, char *ret_text, size_t by
 
 /* The task ends and its body was not called. In the task's place. */
 WHORL_COLD void whorl__debug_tell_never_begun(struct whorl_task *task, int error);
+
+/* The running task has so many notes more (task/locks.h), or less. */
+void whorl__debug_locks_noted(int change);
 
 /* The running task waits, or has waited, with a lock of the program's. */
 WHORL_COLD void whorl__debug_tell_of_locks(struct whorl_task *task);

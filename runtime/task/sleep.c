@@ -32,7 +32,8 @@ static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fi
     if (bars.reporting) {
         refuse_to_leave(task);
     }
-    const bool tells_now = bars.locks > 0 && here->current == task; /* not in take_over's place */
+    const bool holds = bars.locks + bars.noted > 0;
+    const bool tells_now = holds && here->current == task; /* not in take_over's place */
     if (tells_now) {
         whorl__debug_tell_of_locks(task);
     }
@@ -46,7 +47,7 @@ static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fi
         *task->loop->cxx_own = held;
     }
     whorl__loop_set_bars(task->loop, bars);
-    if (bars.locks > 0 && !tells_now) {
+    if (holds && !tells_now) {
         whorl__debug_tell_of_locks(task);
     }
 }

@@ -519,6 +519,36 @@ static void test_debug_locks_are_not_counted_without_debug_mode(void **state)
     assert_int_equal(whorl_debug_lock_held(-1), 0);
 }
 
+static int end_with_a_lock(void *arg)
+{
+    (void)arg;
+    (void)whorl_debug_lock_held(3);
+    return 0;
+}
+
+static int wait_behind_it(void *arg)
+{
+    struct locks *const locks = arg;
+    must(finish(start_here(end_with_a_lock, NULL)));
+    must(finish(start_here(give_way_once, NULL))); /* the loop's next task */
+    locks->told[0] = told(locks);
+    locks->held[0] = whorl_debug_lock_held(1);
+    (void)whorl_debug_lock_held(-1);
+    return 0;
+}
+
+static void test_debug_task_that_ends_with_a_lock_blames_no_other(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct notes notes = {.calls = 0};
+        struct locks locks = {.notes = &notes};
+        assert_int_equal(run_noted(loops, ON, &notes, wait_behind_it, &locks), 0);
+        assert_int_equal(locks.told[0], 0);
+        assert_int_equal(locks.held[0], 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_debug_wait_with_a_lock_held_is_told_each_time),
         cmocka_unit_test(test_debug_yield_to_another_task_with_a_lock_held_is_told),
         cmocka_unit_test(test_debug_locks_are_not_counted_without_debug_mode),
+        cmocka_unit_test(test_debug_task_that_ends_with_a_lock_blames_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

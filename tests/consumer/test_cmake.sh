@@ -57,7 +57,7 @@ try find plain 'shared;static'
 try 'find, lto' lto 'shared;static' -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON
 refuses 'a later major version' 'version: 0.1.0' 'find_package(whorl 1.0 REQUIRED)'
 refuses 'a later minor version' 'version: 0.1.0' 'find_package(whorl 0.2 REQUIRED)'
-refuses 'an unknown component' 'there is no component bogus, only shared and static' \
+refuses 'an unknown component' 'there is no component bogus, only shared, static and locks' \
     'find_package(whorl REQUIRED COMPONENTS bogus)'
 
 mv "$prefix" "$work/second"

@@ -42,10 +42,11 @@ holds() {
         fail "${package##*/} holds other files (< wanted, > there)"
 }
 lib=usr/lib/$triplet
-holds "$runtime" $lib/libwhorl.so.0 "$lib/libwhorl.so.$version" usr/share/doc/libwhorl0/copyright
-holds "$development" usr/include/whorl.h $lib/libwhorl.so $lib/libwhorl.a $lib/pkgconfig/whorl.pc \
-    $lib/cmake/whorl/whorl-{config,config-version,shared,static}.cmake \
-    $lib/cmake/whorl/whorl-{shared,static}-relwithdebinfo.cmake \
+holds "$runtime" $lib/libwhorl{,-locks}.so.0 $lib/libwhorl{,-locks}.so."$version" usr/share/doc/libwhorl0/copyright
+holds "$development" usr/include/whorl.h $lib/libwhorl{,-locks}.so $lib/libwhorl.a \
+    $lib/pkgconfig/whorl{,-locks}.pc \
+    $lib/cmake/whorl/whorl-{config,config-version,shared,static,locks}.cmake \
+    $lib/cmake/whorl/whorl-{shared,static,locks}-relwithdebinfo.cmake \
     usr/share/whorl/whorl-gdb.py usr/share/gdb/auto-load/$lib/libwhorl.so.$version-gdb.py \
     usr/share/doc/libwhorl-dev/copyright
 
@@ -55,7 +56,9 @@ for package in "$runtime" "$development"; do
     [ -z "$scripts" ] || fail "${package##*/} has scripts: $scripts"
 done
 [ "$(dpkg-deb --info "$runtime" triggers)" = 'activate-noawait ldconfig' ] || fail 'no trigger'
-[ "$(dpkg-deb --info "$runtime" shlibs)" = "libwhorl 0 libwhorl0 (>= $version)" ] ||
+[ "$(dpkg-deb --info "$runtime" shlibs | LC_ALL=C sort)" = \
+    "$(printf '%s\n' "libwhorl 0 libwhorl0 (>= $version)" \
+        "libwhorl-locks 0 libwhorl0 (>= $version)" | LC_ALL=C sort)" ] ||
     fail 'what depends on the library would not learn from which package it is'
 
 root=$work/root
