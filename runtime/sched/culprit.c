@@ -282,9 +282,9 @@ static bool was_named(const struct whorl__loop *loop, struct whorl_task *task)
            !whorl__load_relaxed_u32(&loop->runtime->debug);
 }
 
-bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns,
-                           char ret_name[WHORL_TASK_NAME_MAX + 1])
+bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns)
 {
+    char name[WHORL_TASK_NAME_MAX + 1];
     struct whorl_task *const task = whorl__load_acquire_ptr(&loop->current); /* pairs enter_task */
     uintptr_t pointer = 0;
     uintptr_t code = 0;
@@ -298,14 +298,14 @@ bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held
         return false;
     }
     whorl__store_relaxed_u32(&task->stall_reported, 1); /* relaxed: only this thread reads it */
-    whorl__task_copy_name(task, ret_name, WHORL_TASK_NAME_MAX + 1);
+    whorl__task_copy_name(task, name, sizeof name);
     pthread_mutex_lock(&exchange_lock);
     const int count = blocked ? search_stack(whorl__load_relaxed_ptr(&task->fiber), pointer, code)
                       : told  ? walk_running(loop->thread)
                               : 0;
     const bool there = still_there(loop, runs);
     if (there) {
-        log_culprit(loop, "task", ret_name, held_ns, blocked, count);
+        log_culprit(loop, "task", name, held_ns, blocked, count);
     }
     pthread_mutex_unlock(&exchange_lock);
     return there;
@@ -330,4 +330,31 @@ bool whorl__culprit_report_call(struct whorl__loop *loop, const void *function, 
     }
     pthread_mutex_unlock(&exchange_lock);
     return !starved;
+}
+
+/* ---- debug mode ---- */
+
+static void log_left(struct whorl__loop *loop, const char *what, const char *name, int64_t took_ns)
+{
+    whorl__log(loop->runtime, "whorl: %s \"%s\" has left loop %u after %" PRId64 " ms", what, name,
+               loop->index, took_ns / WHORL_MILLISECOND);
+}
+
+void whorl__culprit_tell_step(struct whorl__loop *loop, struct whorl_task *task, int64_t took_ns)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    if (took_ns >= loop->runtime->report_ns) {
+        whorl__task_copy_name(task, name, sizeof name);
+        log_left(loop, "task", name, took_ns);
+    }
+}
+
+void whorl__culprit_tell_call(struct whorl__loop *loop, const void *function, int64_t took_ns)
+{
+    void *frame = (void *)(uintptr_t)function;
+    if (took_ns >= loop->runtime->report_ns) {
+        char **const names = backtrace_symbols(&frame, 1);
+        log_left(loop, "callback", names != NULL ? names[0] : "?", took_ns);
+        free(names);
+    }
 }

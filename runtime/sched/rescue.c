@@ -72,7 +72,6 @@ struct sample {
     int64_t since_ns; /* and when that was */
     int64_t cpu_ns;   /* its thread's CPU time half-way to a report; 0 before */
     bool told;        /* the task was named in this run */
-    char name[WHORL_TASK_NAME_MAX + 1]; /* if so, its name */
     uint64_t calls;        /* as runs, of calls */
     int64_t call_since_ns; /* when that call was seen first */
     int64_t call_cpu_ns;   /* its thread's CPU time then */
@@ -232,21 +231,10 @@ static bool is_in_order(const struct whorl__loop *loop, const struct sample *sam
            (!sample->told && has_said_so(loop) && is_served(loop));
 }
 
-/* In debug mode how long it was in the end is told as well, as exactly as the monitor looks. */
-static WHORL_COLD void tell_end(struct whorl__loop *loop, struct sample *sample, int64_t now_ns)
-{
-    sample->told = false;
-    /* relaxed: a switch, thrown at any time */
-    if (whorl__load_relaxed_u32(&loop->runtime->debug)) {
-        whorl__log(loop->runtime, "whorl: task \"%s\" has left loop %u after %" PRId64 " ms",
-                   sample->name, loop->index, (now_ns - sample->since_ns) / WHORL_MILLISECOND);
-    }
-}
-
 static void tell_begin(struct whorl__loop *loop, struct sample *sample, int64_t held_ns)
 {
     const int64_t cpu_ns = whorl__os->thread_cpu_ns(loop->thread) - sample->cpu_ns;
-    sample->told = whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns, sample->name);
+    sample->told = whorl__culprit_report(loop, sample->runs, held_ns, cpu_ns);
 }
 
 /* A call that a loop makes between two tasks is named, too; others do not serve its loop meanwhile:
@@ -277,9 +265,7 @@ static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now
 {
     struct whorl__runtime *const runtime = loop->runtime;
     if (is_in_order(loop, sample)) {
-        if (sample->told) {
-            tell_end(loop, sample, now_ns);
-        }
+        sample->told = false;
         unmark_found(loop);
         sample->runs = whorl__load_relaxed_u64(&loop->stats.runs); /* relaxed: a sample */
         sample->since_ns = now_ns;

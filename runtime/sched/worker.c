@@ -26,6 +26,7 @@
  *             The budget is what took about TURN_NS lately: so a socket waits about that long for
  *             its loop to look, however long tasks run. In strict order it waits for the batch.
  */
+#include "sched/culprit.h"
 #include "sched/unseen.h"
 
 #include "sys/os.h"
@@ -127,12 +128,21 @@ static bool give_stack(struct whorl__loop *loop, struct whorl_task *task)
     return true;
 }
 
+/* False: there is no memory for a stack, and the task has ended. */
+static inline bool has_stack(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (WHORL_LIKELY(task->fiber != NULL || give_stack(loop, task))) {
+        return true;
+    }
+    whorl__task_set_loop(task, loop);
+    loop->runtime->abandon(task, -ENOMEM);
+    end_task(loop, task);
+    return false;
+}
+
 static void run_task(struct whorl__loop *loop, struct whorl_task *task)
 {
-    if (task->fiber == NULL && !give_stack(loop, task)) {
-        whorl__task_set_loop(task, loop);
-        loop->runtime->abandon(task, -ENOMEM);
-        end_task(loop, task);
+    if (!has_stack(loop, task)) {
         return;
     }
     enter_task(loop, task);
@@ -140,6 +150,26 @@ static void run_task(struct whorl__loop *loop, struct whorl_task *task)
     if (WHORL_UNLIKELY(whorl__load_relaxed_u32(&loop->stuck))) { /* relaxed: rescue.c, C1 */
         whorl__rescue_unstuck(loop);
     }
+}
+
+/* Debug mode. The task is still this loop's when it is told of: it is published later. */
+static WHORL_COLD void run_task_timed(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (!has_stack(loop, task)) {
+        return;
+    }
+    const int64_t begin_ns = whorl__os->now_ns();
+    enter_task(loop, task);
+    struct whorl_task *const last = last_run(loop);
+    whorl__culprit_tell_step(loop, last, whorl__os->now_ns() - begin_ns);
+    leave_task(loop, last);
+    whorl__rescue_unstuck(loop);
+}
+
+static bool times_steps(const struct whorl__loop *loop)
+{
+    /* relaxed: a switch, thrown at any time */
+    return WHORL_UNLIKELY(whorl__load_relaxed_u32(&loop->runtime->debug) != 0);
 }
 
 /* On the loop's own stack; there is no current task. */
@@ -155,10 +185,13 @@ static WHORL_NOINLINE void run_call(struct whorl__loop *loop, struct whorl__call
     loop->calling = false;
 }
 
-static inline void run_item(struct whorl__loop *loop, struct whorl__item *item)
+/* A call tells by itself how long it took (task/callback.c). */
+static inline void run_item(struct whorl__loop *loop, struct whorl__item *item, bool timed)
 {
     if (WHORL_UNLIKELY(whorl__item_is_call(item))) {
         run_call(loop, whorl__call_of_item(item));
+    } else if (WHORL_UNLIKELY(timed)) {
+        run_task_timed(loop, whorl__task_of_item(item));
     } else {
         run_task(loop, whorl__task_of_item(item));
     }
@@ -166,7 +199,7 @@ static inline void run_item(struct whorl__loop *loop, struct whorl__item *item)
 
 void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item)
 {
-    run_item(loop, item);
+    run_item(loop, item, false);
 }
 
 /*
@@ -272,15 +305,27 @@ static struct whorl__item *take_next(struct whorl__loop *loop)
 
 /* ---- the phases of a turn ---- */
 
+/* Each by itself: with batch_left at 0 no task hands its turn to the next one. */
+static WHORL_COLD void run_batch_timed(struct whorl__loop *loop)
+{
+    for (size_t left = loop->bound.count; left > 0; left--) {
+        run_item(loop, whorl__item_of_ready(whorl__fifo_pop(&loop->bound)), true);
+    }
+}
+
 /* Strict order: exactly what is ready now; what becomes ready meanwhile waits for the next turn. */
 static void run_batch(struct whorl__loop *loop)
 {
+    if (times_steps(loop)) {
+        run_batch_timed(loop);
+        return;
+    }
     loop->batch_left = loop->bound.count;
     while (loop->batch_left > 0) { /* a task that yields may run the next one itself */
         loop->batch_left--;
         struct whorl__fifo_node *const node = whorl__fifo_pop(&loop->bound);
         whorl__loop_prefetch(loop);
-        run_item(loop, whorl__item_of_ready(node));
+        run_item(loop, whorl__item_of_ready(node), false);
     }
 }
 
@@ -288,9 +333,10 @@ static unsigned run_ready(struct whorl__loop *loop)
 {
     unsigned ran = 0;
     struct whorl__item *item;
+    const bool timed = times_steps(loop);
     loop->calls_left = loop->calls;
     while (ran < loop->budget && (item = take_next(loop)) != NULL) {
-        run_item(loop, item);
+        run_item(loop, item, timed);
         ran++;
     }
     return ran;
@@ -401,7 +447,7 @@ static void run_found(struct whorl__loop *loop, struct whorl_task *task)
             whorl__idle_notify(loop, loop->runtime);
         }
     }
-    run_task(loop, task);
+    run_item(loop, &task->item, times_steps(loop));
 }
 
 static struct whorl_task *search(struct whorl__loop *loop)

@@ -35,10 +35,12 @@
 #include "task/callback.h"
 
 #include "task/context.h"
+#include "task/debugging.h"
 #include "task/future.h"
 #include "task/park.h"
 #include "task/task.h"
 
+#include "sched/culprit.h"
 #include "sched/roster.h"
 #include "base/bug.h"
 #include "sys/os.h"
@@ -116,12 +118,31 @@ static bool claim(struct whorl_handle *handle, uint32_t state)
     return whorl__cas_u32(&handle->state, PENDING, state);
 }
 
+static WHORL_COLD void call_timed(struct whorl__loop *loop, const void *function, void **context,
+                                  whorl_callback *callback, void *arg)
+{
+    const int64_t begin_ns = whorl__os->now_ns();
+    whorl__context_call(context, callback, arg);
+    whorl__culprit_tell_call(loop, function, whorl__os->now_ns() - begin_ns);
+}
+
+/* function: the program's own, by which reports name the call. */
+static void call_in(struct whorl__loop *loop, const void *function, void **context,
+                    whorl_callback *callback, void *arg)
+{
+    loop->poll_now = true;
+    whorl__store_relaxed_ptr(&loop->called, (void *)(uintptr_t)function); /* relaxed: a sample */
+    if (WHORL_UNLIKELY(whorl__debugs(loop->runtime))) {
+        call_timed(loop, function, context, callback, arg);
+    } else {
+        whorl__context_call(context, callback, arg);
+    }
+}
+
 static void call_out(struct whorl_handle *handle)
 {
-    handle->loop->poll_now = true;
-    /* relaxed: for the monitor, which names it */
-    whorl__store_relaxed_ptr(&handle->loop->called, (void *)(uintptr_t)handle->callback);
-    whorl__context_call(&handle->context, handle->callback, handle->arg);
+    call_in(handle->loop, (void *)(uintptr_t)handle->callback, &handle->context, handle->callback,
+            handle->arg);
     free_arg(handle);
     if (whorl__swap_u32(&handle->state, RAN) & AWAITED) { /* pairs Y1 */
         (void)whorl__os->futex_wake(&handle->state, INT_MAX);
@@ -461,8 +482,7 @@ static void run_done(struct whorl__callback *self, bool over)
     struct done *const done = whorl_container_of(self, struct done, waiter.call);
     whorl__plain_read(&done->waiter.call);
     if (!over) {
-        done->loop->poll_now = true;
-        whorl__context_call(&done->context, call_done, done);
+        call_in(done->loop, (void *)(uintptr_t)done->callback, &done->context, call_done, done);
     }
     whorl_future_unref(done->future);
     free_done(done);

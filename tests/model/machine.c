@@ -127,9 +127,18 @@ bool whorl__culprit_report_call(struct whorl__loop *loop, const void *function, 
     return false;
 }
 
-bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns,
-                           char ret_name[WHORL_TASK_NAME_MAX + 1])
+bool whorl__culprit_report(struct whorl__loop *loop, uint64_t runs, int64_t held_ns, int64_t cpu_ns)
 {
-    (void)loop, (void)runs, (void)held_ns, (void)cpu_ns, (void)ret_name;
+    (void)loop, (void)runs, (void)held_ns, (void)cpu_ns;
     return false;
+}
+
+void whorl__culprit_tell_step(struct whorl__loop *loop, struct whorl_task *task, int64_t took_ns)
+{
+    (void)loop, (void)task, (void)took_ns;
+}
+
+void whorl__culprit_tell_call(struct whorl__loop *loop, const void *function, int64_t took_ns)
+{
+    (void)loop, (void)function, (void)took_ns;
 }
