@@ -32,9 +32,11 @@ static inline bool whorl__future_is_inherited(const struct whorl_future *future)
     return WHORL_UNLIKELY(whorl__fork_generation != 0) && whorl__future_is_inherited_slow(future);
 }
 
+/* NULL, the task of a block that was never entered, is not. */
 static inline bool whorl__task_is_inherited(const struct whorl_task *task)
 {
-    return whorl__future_is_inherited(&task->future);
+    return WHORL_UNLIKELY(whorl__fork_generation != 0) && task != NULL &&
+           whorl__future_is_inherited_slow(&task->future);
 }
 
 /* Memory that is not shared yet becomes a pending future. */

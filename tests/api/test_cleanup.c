@@ -622,11 +622,18 @@ static int work_left_at_the_end(void *arg)
 
 /* ---- callbacks ---- */
 
+/* A loop that is taken calls late. */
+static void wait_until(const _Atomic unsigned *count)
+{
+    while (*count == 0) {
+        must(whorl_yield());
+    }
+}
+
 static int call_and_wait(struct walk *walk, const struct whorl_call_attr *attr)
 {
-    (void)OFFER(walk, whorl_call_soon(call, walk, attr, NULL));
-    for (int i = 0; walk->got == 0 && i < 1000000 && walk->cleanups == 0; i++) {
-        must(whorl_yield());
+    if (OFFER(walk, whorl_call_soon(call, walk, attr, NULL))) {
+        wait_until(&walk->cleanups);
     }
     return 0;
 }
@@ -695,8 +702,10 @@ static int call_dropped(void *arg)
 static int timer_fires(void *arg)
 {
     struct walk *const walk = arg;
-    (void)OFFER(walk, whorl_call_later(1, call, walk, &plain_call, NULL));
-    return walk->got == 0 ? whorl_sleep(WHORL_MILLISECOND) : 0;
+    if (OFFER(walk, whorl_call_later(1, call, walk, &plain_call, NULL))) {
+        wait_until(&walk->cleanups);
+    }
+    return 0;
 }
 
 static int timer_cancelled(void *arg)
@@ -777,9 +786,12 @@ static struct whorl_future *future_with_callback(struct walk *walk)
 
 static int done_callback_called(void *arg)
 {
-    struct whorl_future *const future = future_with_callback(arg);
+    struct walk *const walk = arg;
+    struct whorl_future *const future = future_with_callback(walk);
     must(whorl_future_set_result(future, NULL));
-    settle();
+    if (walk->got == 0) {
+        wait_until(&walk->bodies);
+    }
     whorl_future_unref(future);
     return 0;
 }
