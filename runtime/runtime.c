@@ -310,7 +310,7 @@ static void come_to_child(struct whorl__worker *worker)
     whorl__overflow_forked();
     whorl__culprit_forked();
     process_forked();
-    whorl__roster_forked();
+    whorl__roster_clear();
     whorl__dump_signal_forked();
     whorl__sigint_forked();
     if (loop == NULL) {

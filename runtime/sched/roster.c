@@ -29,7 +29,7 @@ void *whorl__roster_head;              /* A: struct whorl__runtime, the newest *
 static uint32_t walkers;               /* A */
 static uint64_t last_id;               /* M(changes) */
 
-void whorl__roster_forked(void)
+void whorl__roster_clear(void)
 {
     changes = (struct whorl__spinlock){0};
     whorl__store_relaxed_ptr(&whorl__roster_head, NULL); /* relaxed: there is one thread */

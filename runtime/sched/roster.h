@@ -16,8 +16,9 @@
 /* Where the list begins: struct whorl__runtime. For debuggers, which have no other way in. */
 extern void *whorl__roster_head;
 
-/* In a child of fork: its parent's runtimes are not there. */
-void whorl__roster_forked(void);
+/* Nobody is on the list: in a child of fork, where its parent's runtimes are not; after a
+ * simulated run, which may have failed and left its own. By the only thread there is. */
+void whorl__roster_clear(void);
 
 /* Numbers the runtime, and lets others find it. */
 void whorl__roster_add(struct whorl__runtime *runtime);

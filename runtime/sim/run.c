@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "fiber/overflow.h"
+#include "sched/roster.h"
 #include "sys/tls.h"
 
 #if defined(WHORL_ASAN) || defined(WHORL_TSAN)
@@ -311,6 +312,7 @@ static void destroy(struct whorl__sim *sim)
     whorl__sim_threads_destroy();
     whorl__sim_disown_all();
     whorl__heap_fini(&sim->timers);
+    whorl__roster_clear(); /* of a run that has failed, the runtime is still there */
     whorl__sim = NULL;
     sim->real->free(sim);
 }

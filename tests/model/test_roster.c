@@ -76,7 +76,7 @@ static void set_up(void *pointer)
 {
     struct state *const state = pointer;
     model_os.futex_wait = wait_a_while;
-    whorl__roster_forked(); /* the list is the process's: it begins anew */
+    whorl__roster_clear(); /* the list is the process's: it begins anew */
     add(state, 0);
     add(state, 1);
 }

@@ -73,7 +73,7 @@ static void set_up(void *state)
     told_house = house;
     kernel_begin(&house->kernel);
     machine_begin();
-    whorl__roster_forked(); /* an execution that failed has left its runtime on the list */
+    whorl__roster_clear(); /* an execution that failed has left its runtime on the list */
     house->kernel.threads_max = 2;
 }
 
