@@ -29,8 +29,11 @@ extern const struct program program_stalls;
 extern const struct program program_foreign;
 extern const struct program program_shutdown;
 extern const struct program program_descriptors;
+extern const struct program program_executors;
+extern const struct program program_callbacks;
+extern const struct program program_generators;
 
-enum { PROGRAMS = 8 };
+enum { PROGRAMS = 11 };
 extern const struct program *const programs[PROGRAMS];
 
 #define ALL_FAULTS    ((UINT32_C(1) << WHORL_SIM_FAULTS) - 1)

@@ -11,8 +11,9 @@
 #include <string.h>
 
 const struct program *const programs[PROGRAMS] = {
-    &program_echo,    &program_hungry,  &program_tasks,    &program_futures,
-    &program_stalls,  &program_foreign, &program_shutdown, &program_descriptors,
+    &program_echo,      &program_hungry,    &program_tasks,      &program_futures,
+    &program_stalls,    &program_foreign,   &program_shutdown,   &program_descriptors,
+    &program_executors, &program_callbacks, &program_generators,
 };
 
 /* ---- in a program ---- */
