@@ -6,8 +6,7 @@
  * Good answer: at most 0.5 us. A cancel takes the task's lock, ends its wait and queues it.
  *
  * Beside it, without a bar: how long it takes, and how much CPU time of all loops, until the last
- * has ended. That is another cost: each runs once more on a stack that is in no cache, and most of
- * these stacks are more than a loop keeps warm, so their memory goes back to the system.
+ * has ended. That is another cost: each runs once more on a stack that is in no cache.
  */
 #include "support/measure.h"
 #include "support/process.h"

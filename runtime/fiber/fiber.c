@@ -22,7 +22,7 @@
 
 #define TAKE_MAX       16U               /* from the store at once ... */
 #define TAKE_BYTES_MAX ((size_t)1 << 20) /* ... unless they are large */
-#define LEAVE_MAX      64U               /* to the store at once; trimming takes about 1 us each */
+#define LEAVE_MAX      64U               /* to the store at once */
 
 /* Stack tops are shifted by whole cache lines within a page, or the busiest lines of all fibers
  * would compete for the same few sets of the caches. */

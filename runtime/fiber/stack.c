@@ -8,8 +8,13 @@
  * Threads:    any, under stacks->lock. Memory is given back to the kernel outside of it.
  * Invariant:  out + shelved = carved, over all slabs. A stack is carved, and its guard made, when
  *             it is first wanted: making a slab costs one map call and touches nothing.
- *             On the warm shelf fibers keep context and memory; on the cold shelf they have
- *             sp == NULL, no tool holds state for them, and their pages are gone.
+ *             On the warm shelf fibers keep context and memory; on the other two they have
+ *             sp == NULL, and no tool holds state for them: used ones have their pages still, of
+ *             cold ones these are gone.
+ * Why later:  a page that is given back costs a call and, on a machine of several cores, an
+ *             interrupt of those that run the process: more than the whole rest of a task's end.
+ *             Where very many end at once, it is put off until a loop has nothing else to do, and
+ *             neighbours go in one call.
  * Not chosen: free counts per slab, so that empty slabs can be unmapped: address space is all an
  *             idle slab costs. Descriptors on their stacks: they would share a page with
  *             what they must outlive, and all lie at one place of the page.
@@ -38,6 +43,9 @@
 /* Half of what the kernel allows a process by default; the other half is the program's. */
 #define PROTECT_MAX 16384U
 
+/* Given back at once by whorl__stacks_release, at most. */
+#define BATCH_MAX 64U
+
 /* As many guards are given up for the entries they took, when the kernel has none left. */
 #define RELEASE_MAX 64U
 
@@ -55,6 +63,7 @@ struct whorl__slab {
 struct shelf {
     struct whorl__slab *slabs; /* M(lock): only the first has stacks left to carve */
     struct whorl__fiber *warm; /* M(lock) */
+    struct whorl__fiber *used; /* M(lock) */
     struct whorl__fiber *cold; /* M(lock) */
     unsigned warm_count;       /* M(lock) */
     unsigned warm_max;         /* C */
@@ -63,6 +72,7 @@ struct shelf {
 struct whorl__stacks {
     pthread_mutex_t lock;
     struct whorl__stacks_info info; /* M(lock) */
+    uint32_t used_count;            /* A: M(lock) to write: of all shelves; read as a hint */
     unsigned protect_count;         /* M(lock) */
     bool markers_proven;            /* M(lock): the first guard marker was tried, and holds */
     struct shelf shelves[WHORL_STACK_CLASS_COUNT];
@@ -280,6 +290,13 @@ static struct whorl__fiber *carve_locked(struct whorl__stacks *stacks, unsigned 
     return fiber;
 }
 
+static void count_used_locked(struct whorl__stacks *stacks, uint32_t more)
+{
+    /* relaxed: a hint; who reads it before he sleeps has written last what he has given himself */
+    whorl__store_relaxed_u32(&stacks->used_count,
+                             whorl__load_relaxed_u32(&stacks->used_count) + more);
+}
+
 static int take_one_locked(struct whorl__stacks *stacks, unsigned size_class,
                            struct whorl__fiber **ret_fiber)
 {
@@ -288,6 +305,12 @@ static int take_one_locked(struct whorl__stacks *stacks, unsigned size_class,
         shelf->warm_count--;
         stacks->info.shelved--;
         *ret_fiber = whorl__fiber_pop(&shelf->warm);
+        return 0;
+    }
+    if (shelf->used != NULL) {
+        stacks->info.shelved--;
+        count_used_locked(stacks, (uint32_t)-1);
+        *ret_fiber = whorl__fiber_pop(&shelf->used);
         return 0;
     }
     if (shelf->cold != NULL) {
@@ -335,14 +358,6 @@ int whorl__stacks_take(struct whorl__stacks *stacks, unsigned size_class, unsign
     return 0;
 }
 
-/* Context and memory go; descriptor, address and guard stay. Locked memory cannot be given back:
- * then it stays, and nothing else changes. */
-static void make_cold(struct whorl__fiber *fiber)
-{
-    drop_context(fiber);
-    (void)whorl__os->advise(fiber->stack_low, fiber->stack_bytes, MADV_DONTNEED);
-}
-
 /* Shelves as many as may stay warm; returns the rest. */
 static struct whorl__fiber *shelve_warm_locked(struct whorl__stacks *stacks, struct shelf *shelf,
                                                struct whorl__fiber *chain)
@@ -356,13 +371,14 @@ static struct whorl__fiber *shelve_warm_locked(struct whorl__stacks *stacks, str
     return chain;
 }
 
-static void shelve_cold(struct whorl__stacks *stacks, struct shelf *shelf,
+/* The contexts go now; descriptor, address and guard stay for ever. */
+static void shelve_used(struct whorl__stacks *stacks, struct shelf *shelf,
                         struct whorl__fiber *chain)
 {
-    size_t count = 0;
+    uint32_t count = 0;
     struct whorl__fiber *last = NULL;
     for (struct whorl__fiber *fiber = chain; fiber != NULL; fiber = fiber->next) {
-        make_cold(fiber);
+        drop_context(fiber);
         last = fiber;
         count++;
     }
@@ -370,8 +386,9 @@ static void shelve_cold(struct whorl__stacks *stacks, struct shelf *shelf,
         return;
     }
     pthread_mutex_lock(&stacks->lock);
-    last->next = shelf->cold;
-    shelf->cold = chain;
+    last->next = shelf->used;
+    shelf->used = chain;
+    count_used_locked(stacks, count);
     stacks->info.shelved += count;
     stacks->info.out -= count;
     pthread_mutex_unlock(&stacks->lock);
@@ -384,13 +401,82 @@ void whorl__stacks_give(struct whorl__stacks *stacks, struct whorl__fiber *chain
     pthread_mutex_lock(&stacks->lock);
     struct whorl__fiber *rest = shelve_warm_locked(stacks, shelf, chain);
     pthread_mutex_unlock(&stacks->lock);
-    shelve_cold(stacks, shelf, rest);
+    shelve_used(stacks, shelf, rest);
 }
 
 void whorl__stacks_drop(struct whorl__stacks *stacks, struct whorl__fiber *fiber)
 {
     fiber->next = NULL;
-    shelve_cold(stacks, &stacks->shelves[fiber->size_class], fiber);
+    shelve_used(stacks, &stacks->shelves[fiber->size_class], fiber);
+}
+
+/* ---- giving memory back ---- */
+
+/* Used fibers of one shelf, at most so many, in the order of their addresses; *ret_shelf: its. */
+static unsigned take_used_locked(struct whorl__stacks *stacks, unsigned count_max,
+                                 struct whorl__fiber *ret_fibers[BATCH_MAX],
+                                 struct shelf **ret_shelf)
+{
+    struct shelf *shelf = stacks->shelves;
+    while (shelf < stacks->shelves + WHORL_STACK_CLASS_COUNT - 1 && shelf->used == NULL) {
+        shelf++;
+    }
+    unsigned count = 0;
+    while (count < count_max && shelf->used != NULL) {
+        struct whorl__fiber *const fiber = whorl__fiber_pop(&shelf->used);
+        unsigned place = count++;
+        for (; place > 0 && ret_fibers[place - 1] > fiber; place--) {
+            ret_fibers[place] = ret_fibers[place - 1];
+        }
+        ret_fibers[place] = fiber;
+    }
+    count_used_locked(stacks, -count);
+    stacks->info.shelved -= count;
+    stacks->info.out += count;
+    *ret_shelf = shelf;
+    return count;
+}
+
+static bool are_neighbours(const struct whorl__fiber *lower, const struct whorl__fiber *upper)
+{
+    return upper == lower + 1 && upper->slab == lower->slab;
+}
+
+/* A call for each run of neighbours: their guards lie within, and outlive it. Locked memory cannot
+ * be given back: then it stays, and nothing else changes. */
+static void give_memory_back(struct whorl__fiber *const *fibers, unsigned count)
+{
+    for (unsigned first = 0, last; first < count; first = last + 1) {
+        last = first;
+        while (last + 1 < count && are_neighbours(fibers[last], fibers[last + 1])) {
+            last++;
+        }
+        char *const low = fibers[first]->stack_low;
+        char *const end = fibers[last]->stack_low + fibers[last]->stack_bytes;
+        (void)whorl__os->advise(low, (size_t)(end - low), MADV_DONTNEED);
+    }
+}
+
+unsigned whorl__stacks_release(struct whorl__stacks *stacks, unsigned count_max)
+{
+    struct whorl__fiber *fibers[BATCH_MAX];
+    struct shelf *shelf;
+    if (whorl__load_relaxed_u32(&stacks->used_count) == 0) { /* relaxed: a hint */
+        return 0;
+    }
+    pthread_mutex_lock(&stacks->lock);
+    const unsigned count =
+        take_used_locked(stacks, count_max < BATCH_MAX ? count_max : BATCH_MAX, fibers, &shelf);
+    pthread_mutex_unlock(&stacks->lock);
+    give_memory_back(fibers, count);
+    pthread_mutex_lock(&stacks->lock);
+    for (unsigned i = 0; i < count; i++) {
+        whorl__fiber_push(&shelf->cold, fibers[i]);
+    }
+    stacks->info.shelved += count;
+    stacks->info.out -= count;
+    pthread_mutex_unlock(&stacks->lock);
+    return count;
 }
 
 void whorl__stacks_trim(struct whorl__stacks *stacks)
@@ -404,7 +490,9 @@ void whorl__stacks_trim(struct whorl__stacks *stacks)
         shelf->warm = NULL;
         shelf->warm_count = 0;
         pthread_mutex_unlock(&stacks->lock);
-        shelve_cold(stacks, shelf, chain);
+        shelve_used(stacks, shelf, chain);
+    }
+    while (whorl__stacks_release(stacks, BATCH_MAX) > 0) {
     }
 }
 
@@ -412,5 +500,6 @@ void whorl__stacks_info(struct whorl__stacks *stacks, struct whorl__stacks_info 
 {
     pthread_mutex_lock(&stacks->lock);
     *ret_info = stacks->info;
+    ret_info->used = whorl__load_relaxed_u32(&stacks->used_count); /* relaxed: M(lock) */
     pthread_mutex_unlock(&stacks->lock);
 }

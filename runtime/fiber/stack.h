@@ -71,6 +71,7 @@ enum whorl__guard {
 struct whorl__stacks_info {
     size_t out;       /* with caches and tasks */
     size_t shelved;   /* given back, waiting to be taken again */
+    size_t used;      /* of these, the ones whose memory is to be given back */
     size_t unguarded; /* ever made without a guard of their own */
     size_t slabs;
     enum whorl__guard guard;
@@ -110,12 +111,16 @@ static inline unsigned whorl__stack_class_warm(unsigned size_class)
 WHORL_MUST_USE int whorl__stacks_take(struct whorl__stacks *stacks, unsigned size_class,
                                       unsigned count_max, struct whorl__fiber **ret_chain);
 
-/* Gives back a chain, all of one size. What the warm shelf has no room for loses its context and
- * its memory. */
+/* Gives back a chain, all of one size. What the warm shelf has no room for loses its context; its
+ * memory is taken by whorl__stacks_release, unless somebody wants the stack before. */
 void whorl__stacks_give(struct whorl__stacks *stacks, struct whorl__fiber *chain);
 
 /* Gives back one that is suspended wherever it may be, and never to be resumed. */
 void whorl__stacks_drop(struct whorl__stacks *stacks, struct whorl__fiber *fiber);
+
+/* Gives the memory of some stacks that nobody uses back to the kernel, of at most `count_max`, and
+ * 64: microseconds. Returns of how many; 0: there are none, which costs next to nothing. */
+unsigned whorl__stacks_release(struct whorl__stacks *stacks, unsigned count_max);
 
 /* Takes context and memory from all that is shelved; for a runtime that has gone idle. */
 void whorl__stacks_trim(struct whorl__stacks *stacks);

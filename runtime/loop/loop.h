@@ -90,6 +90,7 @@ struct whorl__loop {
     struct whorl__callback due_call;    /* L: strict order: stands in `bound` for the timers due */
     unsigned budget;                /* L: fast order: items a turn, so that it takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */
+    int64_t released_ns;            /* L: when it gave memory of stacks back last, being busy */
     uint64_t turn_ns;               /* A: when its turn began; written by the loop only */
     uint32_t bound_seen;            /* A: bound.count at that time, for dumps */
     struct whorl__serials task_serials; /* L: default task names, from the process's */

@@ -7,12 +7,12 @@
  *            ask the poller, if that was long ago
  *            serve stuck loops
  *            more is ready than runs: wake another loop
- *            nothing is ready: search, then sleep in the poller
+ *            nothing is ready: search, give memory of stacks back, then sleep in the poller
  *
  *   strict:  run what is ready now, all of it, and nothing that becomes ready meanwhile
  *            take the inbox
  *            ask the poller, if that was long ago, or the program was called (loop->poll_now)
- *            nothing is ready: sleep in the poller
+ *            nothing is ready: give memory of stacks back, then sleep in the poller
  *            queue what is due: one call that fires the timers, in its turn
  *
  * So a strict turn is a pass of asyncio's loop: what was called soon stands before what the poller
@@ -37,6 +37,12 @@
 #define POLL_NS         (50 * WHORL_MICROSECOND)
 #define BUDGET_MAX      64
 #define SHARED_INTERVAL 61
+
+/* Stacks whose memory goes back at once: by a loop with nothing else to do, and by a busy one, once
+ * in so long. */
+#define RELEASE_IDLE 64
+#define RELEASE_BUSY 16
+#define RELEASE_NS   WHORL_MILLISECOND
 
 /* ---- one task ---- */
 
@@ -438,6 +444,24 @@ static void sleep_in_poller(struct whorl__loop *loop)
     }
 }
 
+/* There is nothing to do, unless very many tasks have ended; then a little at a time. */
+static void release_or_sleep(struct whorl__loop *loop)
+{
+    if (WHORL_UNLIKELY(whorl__stacks_release(loop->runtime->stacks, RELEASE_IDLE) > 0)) {
+        look_into_poller(loop);
+    } else {
+        sleep_in_poller(loop);
+    }
+}
+
+static void release_now_and_then(struct whorl__loop *loop, int64_t now_ns)
+{
+    if (WHORL_UNLIKELY(now_ns - loop->released_ns >= RELEASE_NS)) {
+        loop->released_ns = now_ns;
+        (void)whorl__stacks_release(loop->runtime->stacks, RELEASE_BUSY);
+    }
+}
+
 /* Found: the loop searches no longer; if it was the last one to, the next is woken. */
 static void run_found(struct whorl__loop *loop, struct whorl_task *task)
 {
@@ -482,7 +506,7 @@ static void find_work_or_sleep(struct whorl__loop *loop)
     if (task != NULL) {
         run_found(loop, task);
     } else {
-        sleep_in_poller(loop);
+        release_or_sleep(loop);
     }
 }
 
@@ -524,7 +548,7 @@ static void strict_turn(struct whorl__loop *loop, int64_t *now_ns)
     *now_ns = whorl__os->now_ns();
     (void)whorl__loop_take_inbox(loop);
     if (!has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
-        sleep_in_poller(loop);
+        release_or_sleep(loop);
     } else if (loop->poll_now || *now_ns - loop->polled_ns >= POLL_NS) {
         look_into_poller(loop);
     }
@@ -563,6 +587,7 @@ static void turn(struct whorl__loop *loop, int64_t *now_ns)
 {
     whorl__count(&loop->stats.turns, 1);
     note_turn(loop, *now_ns);
+    release_now_and_then(loop, *now_ns);
     if (loop->strict) {
         strict_turn(loop, now_ns);
     } else {

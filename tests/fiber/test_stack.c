@@ -25,6 +25,7 @@ static struct {
     int maps_alive;
     int allocs_alive;
     size_t protects;
+    size_t releases;
 } port;
 
 static const struct whorl__os *real_os;
@@ -47,6 +48,7 @@ static int port_advise(void *base, size_t bytes, int advice)
     if (advice == GUARD_INSTALL && port.advise_guard_ignored) {
         return 0;
     }
+    port.releases += advice == MADV_DONTNEED;
     return real_os->advise(base, bytes, advice);
 }
 
@@ -385,6 +387,79 @@ static void test_guard_outlives_trimming(void **state)
     assert_false(survives_write(fiber->stack_low - 1));
 }
 
+/* So many that have run, and that nobody may resume. */
+static void drop_used(struct rig *rig, struct whorl__fiber *fibers[], int count)
+{
+    struct job job = {0};
+    for (int i = 0; i < count; i++) {
+        fibers[i] = get(rig, &job, use_stack);
+        resume(&job);
+    }
+    for (int i = 0; i < count; i++) {
+        whorl__stacks_drop(rig->stacks, fibers[i]);
+    }
+}
+
+static void test_memory_of_used_stacks_goes_back_when_told_in_runs(void **state)
+{
+    /* Each call to the kernel may interrupt all cores: neighbours share one. */
+    enum { USED = 40 };
+    struct rig *rig = *state;
+    struct whorl__fiber *fibers[USED];
+    drop_used(rig, fibers, USED);
+    assert_int_equal(info_of(rig).used, USED);
+    assert_int_equal(port.releases, 0);
+    assert_true(whorl__fiber_stack_used(fibers[0]) > 0);
+
+    assert_int_equal(whorl__stacks_release(rig->stacks, USED - 10), USED - 10);
+    assert_int_equal(info_of(rig).used, 10);
+    assert_int_equal(whorl__stacks_release(rig->stacks, 1000), 10);
+    assert_int_equal(info_of(rig).used, 0);
+    assert_in_range(port.releases, 1, USED / 4);
+    assert_int_equal(whorl__stacks_release(rig->stacks, 1000), 0);
+    for (int i = 0; i < USED; i++) {
+        assert_int_equal(whorl__fiber_stack_used(fibers[i]), 0);
+    }
+    assert_true(survives_write(fibers[0]->stack_low));
+    assert_false(survives_write(fibers[0]->stack_low - 1));
+    assert_false(survives_write(fibers[USED - 1]->stack_low - 1));
+    whorl__fibers_trim(&rig->fibers);
+    assert_int_equal(info_of(rig).out, 0);
+}
+
+static void test_used_stack_is_taken_before_a_cold_one(void **state)
+{
+    /* Its pages are there: a new one costs microseconds. */
+    struct rig *rig = *state;
+    struct whorl__fiber *fibers[2];
+    struct whorl__fiber *chain = NULL;
+    drop_used(rig, fibers, 2);
+    assert_int_equal(whorl__stacks_release(rig->stacks, 1), 1);
+    const bool first_is_used = whorl__fiber_stack_used(fibers[0]) > 0;
+    const unsigned size_class = fibers[0]->size_class;
+    assert_int_equal(whorl__stacks_take(rig->stacks, size_class, 1, &chain), 0);
+    assert_ptr_equal(chain, fibers[first_is_used ? 0 : 1]);
+    assert_int_equal(info_of(rig).used, 0);
+    assert_int_equal(whorl__stacks_release(rig->stacks, 1), 0);
+    whorl__stacks_give(rig->stacks, chain);
+}
+
+static void test_used_stacks_of_all_sizes_are_found(void **state)
+{
+    /* One size at a time, the smaller first. */
+    struct rig *rig = *state;
+    const size_t sizes[3] = {WHORL_STACK_MAX, (size_t)1 << 20, 0};
+    struct whorl__fiber *fiber;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(whorl__fibers_get(&rig->fibers, sizes[i], &fiber), 0);
+        whorl__stacks_drop(rig->stacks, fiber);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(whorl__stacks_release(rig->stacks, 64), 1);
+    }
+    assert_int_equal(whorl__stacks_release(rig->stacks, 64), 0);
+}
+
 struct churn {
     struct rig *rig;
     struct whorl__fibers fibers;
@@ -444,6 +519,9 @@ int main(void)
         WITH_PORT(test_memory_failing_anywhere_leaves_nothing_behind),
         WITH_PORT(test_high_water_mark_follows_depth_and_trim),
         WITH_PORT(test_guard_outlives_trimming),
+        WITH_PORT(test_memory_of_used_stacks_goes_back_when_told_in_runs),
+        WITH_PORT(test_used_stack_is_taken_before_a_cold_one),
+        WITH_PORT(test_used_stacks_of_all_sizes_are_found),
         WITH_PORT(test_store_shared_by_threads_hands_out_each_stack_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,6 +128,7 @@ void stage_begin(struct stage *stage, unsigned loop_count, enum stage_kind kind)
     }
     runtime->slots.chunks = stage->chunk_list;
     MODEL_CHECK(whorl__records_init(&runtime->records) == 0);
+    MODEL_CHECK(whorl__stacks_create(&runtime->stacks) == 0); /* asked for memory to release only */
     for (unsigned i = 0; i < loop_count; i++) {
         begin_loop(stage, i, kind == STAGE_STRICT);
     }
@@ -163,6 +164,7 @@ void stage_end(struct stage *stage)
     for (unsigned i = 0; i < runtime->loop_count; i++) {
         end_loop(&stage->loops[i]);
     }
+    whorl__stacks_destroy(runtime->stacks);
     whorl__records_fini(&runtime->records);
     kernel_end(&stage->kernel);
 }
