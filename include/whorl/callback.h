@@ -125,6 +125,22 @@ WHORL_API bool whorl_handle_cancel(struct whorl_handle *handle);
 WHORL_API bool whorl_handle_cancelled(const struct whorl_handle *handle);
 /* When it is due, also after a cancel; 0 for whorl_call_soon. Any thread. */
 WHORL_API int64_t whorl_handle_when(const struct whorl_handle *handle);
+/*
+ * whorl_handle_context - the context that a callback is called in.
+ *
+ *   ret_context  the very one: what is set in it before the call is found by the callback. With a
+ *                reference, to be given back by whorl_context_unref
+ *
+ * Also after the call, and after a cancel. Returns 0, -EINVAL (a NULL), -ENOMEM, -ECHILD, -EBUSY
+ * (another thread calls it just now: until it returns the context is its own).
+ *
+ * From:    any thread                   Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: a block
+ * Model:   Handle.get_context
+ * Since:   0.1, stable                  Source: runtime/task/callback.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_handle_context(struct whorl_handle *handle,
+                                                     struct whorl_context **ret_context);
 /* A reference given back; the callback is called all the same. NULL may be given back. */
 WHORL_API void whorl_handle_unref(struct whorl_handle *handle);
 

@@ -273,6 +273,11 @@ WHORL_API const char *whorl_cancel_message(void);
 WHORL_API bool whorl_task_done(struct whorl_task *task);
 WHORL_API bool whorl_task_cancelled(struct whorl_task *task);
 
+/* What it was spawned with: its body; and the body's argument, which arg_free may have freed since.
+ * For who has a reference, or is the task; any thread. NULL for NULL. Model: Task.get_coro */
+WHORL_API whorl_body *whorl_task_body(struct whorl_task *task);
+WHORL_API void *whorl_task_arg(struct whorl_task *task);
+
 /* The running task, no reference taken; NULL outside one. Model: asyncio.current_task */
 WHORL_API struct whorl_task *whorl_task_current(void);
 

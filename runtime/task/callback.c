@@ -8,6 +8,14 @@
  * Who moves PENDING on owns the call and its argument. A cancel of one that runs sets AWAITED and
  * sleeps on the word until it says RAN.
  *
+ * LOOKED is a lock beside any state but RUNNING, for some instructions: who has set it may make the
+ * call's own context one that can be shared. Who would move PENDING on waits until it is gone:
+ *
+ *   losing order, without it                     ours
+ *   look:  the context is map M                  look:  PENDING -> PENDING | LOOKED
+ *   run:   sets in it: map N, frees M            run:   finds LOOKED, tries again
+ *   look:  makes a context of M, freed           look:  makes a context of M; -> PENDING
+ *
  * A handle is kept by whoever has it and by where the call stands: a timer, then the loop's list.
  * A cancelled call stays in the list until its turn, which then does nothing; its timer goes at
  * once. A plain thread that takes it out must not do so in a loop that is gone:
@@ -29,6 +37,8 @@
  * Invariant:  a call is run once or not at all, by handle->loop; arg_free is called once.
  * Pairs:      Y1  run: the function, then state := RAN (release half) - cancel: reads RAN (acquire)
  *             Y2  references: the last - 1 (acquire half) sees all that was done under the others
+ *             Y3  a look's end: the context, then state without LOOKED (release) - claim, look: the
+ *                 cas that finds it gone (acquire half)
  *             V1  of roster.c: a visit - the end of the runtime
  *             B1, E2  of submit.c and end.c: a guest - the end of the runtime
  */
@@ -53,6 +63,7 @@
 #define RAN       UINT32_C(2)
 #define CANCELLED UINT32_C(3)
 #define AWAITED   UINT32_C(4)
+#define LOOKED    UINT32_C(8)
 
 struct whorl_handle {
     struct whorl__callback call; /* first; as a waiter is one */
@@ -115,7 +126,15 @@ static void free_arg(const struct whorl_handle *handle)
 
 static bool claim(struct whorl_handle *handle, uint32_t state)
 {
-    return whorl__cas_u32(&handle->state, PENDING, state);
+    uint32_t found = PENDING;
+    while (!whorl__cas_value_u32(&handle->state, &found, state)) { /* pairs Y3 */
+        if (found != (PENDING | LOOKED)) {
+            return false;
+        }
+        whorl__pause();
+        found = PENDING;
+    }
+    return true;
 }
 
 static WHORL_COLD void call_timed(struct whorl__loop *loop, const void *function, void **context,
@@ -432,8 +451,55 @@ bool whorl_handle_cancel(struct whorl_handle *handle)
 bool whorl_handle_cancelled(const struct whorl_handle *handle)
 {
     /* relaxed: orders nothing */
-    return handle != NULL && whorl__load_relaxed_u32(&handle->state) == CANCELLED;
+    return handle != NULL && (whorl__load_relaxed_u32(&handle->state) & ~LOOKED) == CANCELLED;
 }
+
+/* ---- its context ---- */
+
+/* Whether it is the calling thread that runs it. */
+static bool runs_here(const struct whorl_handle *handle)
+{
+    const struct whorl__loop *const here = whorl__loop_current();
+    return here != NULL && here->context_at == &handle->context;
+}
+
+/* The state that it is to be given back by; RUNNING: somebody runs it. */
+static uint32_t look(struct whorl_handle *handle)
+{
+    uint32_t state = whorl__load_relaxed_u32(&handle->state); /* relaxed: the cas checks it */
+    while ((state & ~AWAITED) != RUNNING) {
+        const uint32_t bare = state & ~LOOKED;
+        if (state != bare) {
+            whorl__pause();
+            state = whorl__load_relaxed_u32(&handle->state); /* relaxed: as above */
+        } else if (whorl__cas_value_u32(&handle->state, &state, bare | LOOKED)) { /* pairs Y3 */
+            return bare;
+        }
+    }
+    return RUNNING;
+}
+
+int whorl_handle_context(struct whorl_handle *handle, struct whorl_context **ret_context)
+{
+    if (handle == NULL || ret_context == NULL) {
+        return -EINVAL;
+    }
+    if (is_inherited(handle)) {
+        return -ECHILD;
+    }
+    if (runs_here(handle)) {
+        return whorl__context_of_word(&handle->context, ret_context);
+    }
+    const uint32_t state = look(handle);
+    if (state == RUNNING) {
+        return -EBUSY;
+    }
+    const int error = whorl__context_of_word(&handle->context, ret_context);
+    whorl__store_release_u32(&handle->state, state); /* release, pairs Y3 */
+    return error;
+}
+
+/* ---- what is known of it ---- */
 
 int64_t whorl_handle_when(const struct whorl_handle *handle)
 {

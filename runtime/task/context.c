@@ -21,7 +21,7 @@
  *                 a third: sets in that context, frees M    sets; M stays while the context does,
  *                 task:    reads M                          and the task has the context
  *
- * Pairs:      X3  share_locked: the context's fields, word := context (release) - the task, which
+ * Pairs:      X3  share_word: the context's fields, word := context (release) - the task, which
  *                 reads its word without the lock (acquire).
  *
  * Stock: a loop that spawns many tasks with the same map, or in the same shared context, takes
@@ -47,6 +47,7 @@ struct whorl_context {
     uint32_t generation; /* C: sys/fork.h */
     uint32_t entered;    /* A: in a whorl_context_run */
     uint32_t owns;       /* A: M(lock) to write: it has had a map that owns */
+    const void *id;      /* C: itself, or what had it alone before it could be shared: of tokens */
     struct whorl__spinlock lock;
     struct whorl__map *map;   /* M(lock) */
     struct whorl__map *first; /* C: what a task may still be reading */
@@ -76,7 +77,8 @@ static struct whorl_context *context_make(void)
     struct whorl_context *const context = whorl__os->alloc(sizeof *context);
     if (context != NULL) {
         whorl__plain_write(&context->generation);
-        *context = (struct whorl_context){.references = 1, .generation = whorl__fork_generation};
+        *context = (struct whorl_context){
+            .references = 1, .generation = whorl__fork_generation, .id = context};
     }
     return context;
 }
@@ -385,9 +387,9 @@ static uint64_t context_id(void)
 {
     struct whorl_task *task;
     void **const at = find_word(&task);
-    void *const shared = shared_of(read_word(at));
-    const void *const id = shared != NULL ? shared : task != NULL ? (void *)task : (void *)at;
-    return (uint64_t)(uintptr_t)id;
+    const struct whorl_context *const shared = shared_of(read_word(at));
+    const void *const own = task != NULL ? (void *)task : (void *)at;
+    return (uint64_t)(uintptr_t)(shared != NULL ? shared->id : own);
 }
 
 static struct token *token_of(struct whorl_local_token *token)
@@ -633,21 +635,35 @@ int whorl_context_run(struct whorl_context *context, whorl_body *body, void *arg
     return result;
 }
 
-/* Under the task's lock: its own map becomes a context that others can have, too. */
-static struct whorl_context *share_locked(struct whorl_task *task, struct whorl_context *fresh)
+/* Its own map becomes a context that others can have, too. By who alone may change the word. */
+static struct whorl_context *share_word(void **at, const void *owner, struct whorl_context *fresh)
 {
-    void **const at = word_at(task);
-    void *const word = whorl__load_relaxed_ptr(at); /* relaxed: M(lock) */
+    void *const word = whorl__load_relaxed_ptr(at); /* relaxed: see above */
     struct whorl_context *const shared = shared_of(word);
     if (shared != NULL) {
         return shared;
     }
+    fresh->id = owner;
     take_map(fresh, word);
     fresh->first = word;
     whorl__map_ref(word, 1);
     /* release, pairs X3 with read_word */
     whorl__store_release_ptr(at, whorl__more_tagged(fresh, WHORL__MORE_SHARED));
     return fresh;
+}
+
+int whorl__context_of_word(void **word, struct whorl_context **ret_context)
+{
+    struct whorl_context *const fresh = context_make();
+    if (fresh == NULL) {
+        return -ENOMEM;
+    }
+    struct whorl_context *const shared = whorl_context_ref(share_word(word, word, fresh));
+    if (shared != fresh) {
+        whorl_context_unref(fresh);
+    }
+    *ret_context = shared;
+    return 0;
 }
 
 int whorl_task_context(struct whorl_task *task, struct whorl_context **ret_context)
@@ -663,7 +679,7 @@ int whorl_task_context(struct whorl_task *task, struct whorl_context **ret_conte
         return -ENOMEM;
     }
     whorl__spin_lock(&task->lock);
-    struct whorl_context *const shared = whorl_context_ref(share_locked(task, fresh));
+    struct whorl_context *const shared = whorl_context_ref(share_word(word_at(task), task, fresh));
     whorl__spin_unlock(&task->lock);
     if (shared != fresh) {
         whorl_context_unref(fresh);

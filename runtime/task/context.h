@@ -32,6 +32,10 @@ void whorl__context_release(void *word, struct whorl__loop *here);
  * if the function has set something. */
 void whorl__context_call(void **word, void (*function)(void *arg), void *arg);
 
+/* The context that a callback's word stands for, with a reference for the caller: the very one from
+ * now on, as whorl_task_context. By who alone may change the word. 0 or -ENOMEM. */
+WHORL_MUST_USE int whorl__context_of_word(void **word, struct whorl_context **ret_context);
+
 /* body(arg) in a copy of the context of a task that the caller has a reference on. */
 int whorl__context_call_in(struct whorl_task *task, whorl_body *body, void *arg);
 

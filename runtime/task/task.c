@@ -500,6 +500,16 @@ const char *whorl_cancel_message(void)
     return task == NULL || !task->told ? NULL : task->delivered_message;
 }
 
+whorl_body *whorl_task_body(struct whorl_task *task)
+{
+    return task != NULL ? task->body : NULL;
+}
+
+void *whorl_task_arg(struct whorl_task *task)
+{
+    return task != NULL ? task->arg : NULL;
+}
+
 const char *whorl_task_name(struct whorl_task *task)
 {
     if (task == NULL) {

@@ -855,6 +855,118 @@ static void test_ctx_3_a_callback_has_the_context_of_when_it_was_posted(void **s
     }
 }
 
+struct asked_handle {
+    struct whorl_handle *handle;
+    struct whorl_context *inside; /* what the callback got itself */
+    const char *found;            /* by the callback */
+    const char *afterwards;       /* in the context, when it was over */
+    bool same;
+    bool given;
+    bool cancelled;
+    int busy;
+};
+
+static void look_from_inside(void *arg)
+{
+    struct asked_handle *const handles = arg;
+    struct whorl_local_token token;
+    handles->found = whorl_local_get(&word);
+    must(whorl_local_set(&word, (void *)(uintptr_t)"a token's", &token));
+    must(whorl_handle_context(handles->handle, &handles->inside));
+    must(whorl_local_reset(&token));
+    set_word("the callback's");
+}
+
+static bool has_context(struct whorl_handle *handle, const struct whorl_context *wanted)
+{
+    struct whorl_context *context;
+    must(whorl_handle_context(handle, &context));
+    const bool same = context == wanted;
+    whorl_context_unref(context);
+    return same;
+}
+
+static int set_in_context(void *value)
+{
+    return whorl_local_set(&word, value, NULL);
+}
+
+static int look_at_handles(void *arg)
+{
+    struct asked_handle *const handles = arg;
+    struct whorl_context *context;
+    set_word("when posted");
+    must(whorl_call_soon(look_from_inside, handles, NULL, &handles->handle));
+    must(whorl_handle_context(handles->handle, &context));
+    must(whorl_context_run(context, set_in_context, (void *)(uintptr_t)"set in between"));
+    settle();
+    handles->same = handles->inside == context && has_context(handles->handle, context);
+    handles->afterwards = whorl_context_get(context, &word);
+    whorl_context_unref(handles->inside);
+    whorl_handle_unref(handles->handle);
+
+    const struct whorl_call_attr attr = {.context = context};
+    must(whorl_call_later(WHORL_SECOND, look_from_inside, NULL, &attr, &handles->handle));
+    handles->given = has_context(handles->handle, context);
+    handles->cancelled = whorl_handle_cancel(handles->handle) &&
+                         has_context(handles->handle, context) &&
+                         whorl_handle_cancelled(handles->handle);
+    whorl_handle_unref(handles->handle);
+    whorl_context_unref(context);
+    return 0;
+}
+
+static void test_ctx_3_the_context_of_a_handle_is_the_very_one_of_the_call(void **state)
+{
+    /* Handle.get_context: before the call, in it, behind it, and of one that was cancelled. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct asked_handle handles = {.same = false};
+        assert_int_equal(play_at_home(loops, look_at_handles, &handles), 0);
+        assert_string_equal(handles.found, "set in between");
+        assert_string_equal(handles.afterwards, "the callback's");
+        assert_true(handles.same);
+        assert_true(handles.given);
+        assert_true(handles.cancelled);
+    }
+}
+
+static void *ask_while_it_runs(void *arg)
+{
+    struct asked_handle *const handles = arg;
+    struct whorl_context *context = NULL;
+    handles->busy = whorl_handle_context(handles->handle, &context);
+    handles->given = context == NULL;
+    return NULL;
+}
+
+static void be_asked_about(void *arg)
+{
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, ask_while_it_runs, arg));
+    must(pthread_join(thread, NULL));
+}
+
+static int have_it_asked_about(void *arg)
+{
+    struct asked_handle *const handles = arg;
+    must(whorl_call_soon(be_asked_about, handles, NULL, &handles->handle));
+    settle();
+    whorl_handle_unref(handles->handle);
+    return 0;
+}
+
+static void test_handle_context_is_refused_to_another_thread_during_the_call(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct asked_handle handles = {.busy = UNSET};
+        assert_int_equal(play_at_home(loops, have_it_asked_about, &handles), 0);
+        assert_int_equal(handles.busy, -EBUSY);
+        assert_true(handles.given);
+    }
+}
+
 struct completer {
     struct words *words;
     struct whorl_future *future;
@@ -1244,6 +1356,8 @@ int main(void)
         cmocka_unit_test(
             test_fut_17_and_22_callbacks_of_what_ends_never_or_late_are_dropped),
         cmocka_unit_test(test_ctx_3_a_callback_has_the_context_of_when_it_was_posted),
+        cmocka_unit_test(test_ctx_3_the_context_of_a_handle_is_the_very_one_of_the_call),
+        cmocka_unit_test(test_handle_context_is_refused_to_another_thread_during_the_call),
         cmocka_unit_test(test_ctx_4_a_done_callback_has_the_context_of_who_added_it),
         cmocka_unit_test(test_mt_4_done_callbacks_run_on_the_loop_where_they_were_registered),
         cmocka_unit_test(test_mt_4_a_plain_thread_may_register_with_a_task_only),

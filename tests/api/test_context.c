@@ -266,6 +266,31 @@ static void test_ctx_8_a_tasks_context_is_the_very_one_it_has(void **state)
     }
 }
 
+/* ---- a token is the context's, also once others have that ---- */
+
+static int reset_after_a_look(void *arg)
+{
+    int *const got = arg;
+    struct whorl_local_token token;
+    struct whorl_context *context;
+    must(whorl_local_set(&colour, &red, &token));
+    must(whorl_task_context(whorl_task_current(), &context));
+    *got = whorl_local_reset(&token);
+    whorl_local_forget(&token);
+    whorl_context_unref(context);
+    return 0;
+}
+
+static void test_token_is_good_after_somebody_has_asked_for_the_context(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        int got = UNSET;
+        assert_int_equal(play(loops, reset_after_a_look, &got), 0);
+        assert_int_equal(got, 0);
+    }
+}
+
 /* ---- CTX-10: children of a gather copy when they are made ---- */
 
 static int return_colour(void *arg)
@@ -693,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_ctx_2_and_6_and_9_a_hundred_tasks_keep_their_own_over_waits),
         cmocka_unit_test(test_ctx_5_tasks_that_were_given_one_context_share_it),
         cmocka_unit_test(test_ctx_8_a_tasks_context_is_the_very_one_it_has),
+        cmocka_unit_test(test_token_is_good_after_somebody_has_asked_for_the_context),
         cmocka_unit_test(test_ctx_10_children_copy_when_they_are_made),
         cmocka_unit_test(test_token_brings_back_once_and_in_its_own_context_only),
         cmocka_unit_test(test_run_in_a_context_that_is_entered_is_refused),

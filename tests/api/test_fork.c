@@ -302,6 +302,8 @@ static void check_tasks(struct whorl_task *sleeper, struct whorl_task *finished)
     whorl_task_set_name(sleeper, "renamed");
     EXPECT(strcmp(whorl_task_name(sleeper), "sleeper"), 0);
     REFUSED(whorl_task_origin(sleeper, NULL, 0));
+    EXPECT(whorl_task_body(sleeper) != NULL, true);
+    EXPECT(whorl_task_arg(sleeper) == sleeper->arg, true);
     EXPECT(whorl_task_ref(sleeper) == sleeper, true);
     whorl_task_detach(sleeper);
     EXPECT(whorl_task_future(sleeper) != NULL, true);
@@ -337,6 +339,9 @@ static void check_callbacks(const struct estate *estate)
     REFUSED(whorl_call_at(0, not_called_either, NULL, NULL, NULL));
     EXPECT(whorl_handle_cancelled(estate->timer), false);
     EXPECT(whorl_handle_when(estate->timer) > 0, true);
+    struct whorl_context *context = NULL;
+    REFUSED(whorl_handle_context(estate->timer, &context));
+    EXPECT(context == NULL, true);
     EXPECT(whorl_handle_cancel(estate->timer), false);
     whorl_handle_unref(estate->timer);
     whorl_handle_unref(estate->timer);

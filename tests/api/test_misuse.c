@@ -438,6 +438,7 @@ static long end_section_twice(void)
     X(handle_cancel_twice, cancel_handle_twice(), -EPERM, false) \
     X(handle_cancelled_null, whorl_handle_cancelled(NULL), false, false) \
     X(handle_when_null, whorl_handle_when(NULL), 0, 0) \
+    X(handle_context_null, whorl_handle_context(NULL, NULL), -EINVAL, -EINVAL) \
     X(handle_unref_null, (whorl_handle_unref(NULL), 0), 0, 0) \
     X(add_done_null, whorl_future_add_done_callback(NULL, never_done, NULL), -EINVAL, -EINVAL) \
     X(add_done_null_callback, \
@@ -574,6 +575,8 @@ static long end_section_twice(void)
     X(debug_set, OUTSIDE(whorl_debug_set(0), -EPERM), -EPERM, -EPERM) \
     X(debug_get, OUTSIDE(whorl_debug_get(), -EPERM), -EPERM, -EPERM) \
     X(debug_lock_held, whorl_debug_lock_held(-1), 0, 0) \
+    X(task_body_null, whorl_task_body(NULL) != NULL, false, false) \
+    X(task_arg_null, IS(whorl_task_arg(NULL)), false, false) \
     X(task_origin_null, whorl_task_origin(NULL, NULL, 0), -EINVAL, -EINVAL) \
     X(task_origin_no_place, whorl_task_origin(w->ended, NULL, 1), -EINVAL, -EINVAL) \
     X(graph_walk_null, whorl_graph_walk(w->pending, 0, NULL, NULL), -EINVAL, -EINVAL) \

@@ -52,6 +52,42 @@ static void test_task_1_bodies_begin_later_and_in_order(void **state)
     assert_string_equal(family.journal.text, "!abcd");
 }
 
+struct asked {
+    whorl_body *body;
+    void *arg;
+    void *own_arg;
+};
+
+static int ask_of_oneself(void *arg)
+{
+    struct asked *const asked = arg;
+    asked->own_arg = whorl_task_arg(whorl_task_current());
+    return 0;
+}
+
+static int ask_for_its_body(void *arg)
+{
+    struct asked *const asked = arg;
+    struct whorl_task *const task = start(ask_of_oneself, asked);
+    must(whorl_await(task, NULL));
+    asked->body = whorl_task_body(task); /* it has ended, and is still known */
+    asked->arg = whorl_task_arg(task);
+    whorl_task_unref(task);
+    return 0;
+}
+
+static void test_task_knows_its_body_and_argument(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct asked asked = {.body = NULL};
+        assert_int_equal(play(loops, ask_for_its_body, &asked), 0);
+        assert_true(asked.body == ask_of_oneself);
+        assert_ptr_equal(asked.arg, &asked);
+        assert_ptr_equal(asked.own_arg, &asked);
+    }
+}
+
 struct end {
     int answer;
     void *value;
@@ -616,6 +652,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_task_1_bodies_begin_later_and_in_order),
+        cmocka_unit_test(test_task_knows_its_body_and_argument),
         cmocka_unit_test(test_task_2_every_awaiter_gets_the_value),
         cmocka_unit_test(test_task_2_every_awaiter_gets_the_error_and_no_value),
         cmocka_unit_test(test_task_3_setting_its_outcome_from_outside_is_refused),

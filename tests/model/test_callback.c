@@ -123,6 +123,56 @@ static void threads_soon(void *state, unsigned thread)
     }
 }
 
+/* ---- its context is asked for while its turn comes, and it sets something there ---- */
+
+static const struct whorl_local key = {.initial = NULL};
+
+static void set_own(void *arg)
+{
+    static int mine;
+    MODEL_CHECK(whorl_local_set(&key, &mine, NULL) == 0);
+    MODEL_CHECK(whorl_local_get(&key) == &mine);
+    be_called(arg);
+}
+
+static int body_looked(void *arg)
+{
+    static int before;
+    struct scene *const scene = arg;
+    MODEL_CHECK(whorl_local_set(&key, &before, NULL) == 0);
+    const int error = whorl_call_soon(set_own, scene, &freeing, &scene->handle);
+    MODEL_CHECK(whorl_local_set(&key, NULL, NULL) == 0); /* the call alone has that map */
+    hand_over(scene);
+    return error != 0 ? error : whorl_yield();
+}
+
+static void setup_looked(void *state)
+{
+    begin(state, body_looked);
+}
+
+static void threads_looked(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    struct whorl_context *context = NULL;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+        return;
+    }
+    model_block_until(is_ready, scene);
+    while (whorl__load_acquire_u32(&scene->ready) == 0) { /* acquire, pairs hand_over */
+        model_yield();
+    }
+    scene->error = whorl_handle_context(scene->handle, &context);
+    MODEL_CHECK(scene->error == 0 || scene->error == -EBUSY);
+    if (scene->error == 0) {
+        MODEL_CHECK(whorl_context_get(context, &key) != NULL); /* before, or mine */
+        whorl_context_unref(context);
+    }
+    model_note("look: %d", scene->error);
+    whorl_handle_unref(scene->handle);
+}
+
 /* ---- a timer: due, in its turn, against a cancel that takes it out ---- */
 
 static int body_timer(void *arg)
@@ -295,6 +345,15 @@ static const struct model models[] = {
      .state_bytes = sizeof(struct scene),
      .setup = setup_soon,
      .body = threads_soon,
+     .finish = finish_call,
+     .preemptions = 2,
+     .schedules = 5000},
+    {.name = "callback/context",
+     .about = "a look at its context against its turn, which sets in it",
+     .threads = 2,
+     .state_bytes = sizeof(struct scene),
+     .setup = setup_looked,
+     .body = threads_looked,
      .finish = finish_call,
      .preemptions = 2,
      .schedules = 5000},
