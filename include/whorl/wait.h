@@ -9,6 +9,7 @@
 
 #include "whorl/api.h"
 #include "whorl/future.h"
+#include "whorl/iterator.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -104,6 +105,21 @@ WHORL_API WHORL_WARN_UNUSED int whorl_as_completed(struct whorl_future *const *f
  * Since:   0.1, stable                  Source: runtime/task/wait.c
  */
 WHORL_API int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index);
+
+/*
+ * whorl_completed_iterator - the iteration as an iterator, which lives as long: it serves the
+ * futures themselves, struct whorl_future *, and takes no reference for them.
+ *
+ * Its next waits and returns as whorl_completed_next, but for the end, which is -ENODATA; what one
+ * of them has served the other does not. Its close does nothing: whorl_completed_free ends the
+ * iteration. NULL for NULL.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   async for task in asyncio.as_completed(tasks)
+ * Since:   0.1, stable                  Source: runtime/task/wait.c
+ */
+WHORL_API struct whorl_iterator *whorl_completed_iterator(struct whorl_completed *completed);
 
 /* End it, served or not; the futures are not touched. NULL does nothing. By one thread, after which
  * nobody calls next. Neither waits nor allocates. */

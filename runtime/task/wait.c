@@ -56,6 +56,7 @@ struct event {
 };
 
 struct whorl_completed {
+    struct whorl_iterator iterator; /* C */
     uint32_t references;         /* A: W2: the caller, and each future that has not reported */
     uint32_t count;              /* C: places for futures, none of which is watched twice */
     uint32_t drawn;              /* A: how many have reported */
@@ -107,6 +108,8 @@ static struct whorl_future *event_of(struct whorl_completed *watch, size_t index
 }
 
 /* Of so many places, all empty; NULL: out of memory. */
+static int iterate(struct whorl_iterator *self, void **ret_item);
+
 static struct whorl_completed *allocate(size_t count, size_t event_count)
 {
     struct whorl_completed *watch = NULL;
@@ -119,7 +122,8 @@ static struct whorl_completed *allocate(size_t count, size_t event_count)
         whorl__os->free(watch);
         return NULL;
     }
-    *watch = (struct whorl_completed){.references = 1, .deadline_ns = WHORL_NEVER};
+    *watch = (struct whorl_completed){
+        .iterator.next = iterate, .references = 1, .deadline_ns = WHORL_NEVER};
     watch->watched = (struct watched *)(void *)&watch->events[event_count];
     watch->order = (size_t *)(void *)&watch->watched[count];
     memset(watch->watched, 0, count * sizeof watch->watched[0]);
@@ -417,7 +421,8 @@ int whorl_as_completed(struct whorl_future *const *futures, size_t count, int64_
     return error;
 }
 
-int whorl__watch_next(struct whorl_completed *completed, int64_t deadline_ns, size_t *ret_index)
+/* Draws the number of the next one that is done. 0, -ENOENT, or what the wait says. */
+static int draw(struct whorl_completed *completed, int64_t deadline_ns, uint32_t *ret_number)
 {
     uint32_t next = whorl__load_relaxed_u32(&completed->next); /* relaxed: the cas checks it */
     do {
@@ -429,9 +434,37 @@ int whorl__watch_next(struct whorl_completed *completed, int64_t deadline_ns, si
             return error;
         }
     } while (!whorl__cas_value_u32(&completed->next, &next, next + 1));
-    whorl__plain_read(&completed->order[next]); /* W1 */
-    *ret_index = completed->order[next];
+    *ret_number = next;
     return 0;
+}
+
+int whorl__watch_next(struct whorl_completed *completed, int64_t deadline_ns, size_t *ret_index)
+{
+    uint32_t number;
+    const int error = draw(completed, deadline_ns, &number);
+    if (error == 0) {
+        whorl__plain_read(&completed->order[number]); /* W1 */
+        *ret_index = completed->order[number];
+    }
+    return error;
+}
+
+static int iterate(struct whorl_iterator *self, void **ret_item)
+{
+    struct whorl_completed *const completed =
+        whorl_container_of(self, struct whorl_completed, iterator);
+    uint32_t number;
+    const int error = draw(completed, completed->deadline_ns, &number);
+    if (error == 0 && ret_item != NULL) {
+        const struct watched *const watched = event_of(completed, number)->value;
+        *ret_item = watched->future;
+    }
+    return error == -ENOENT ? -ENODATA : error;
+}
+
+struct whorl_iterator *whorl_completed_iterator(struct whorl_completed *completed)
+{
+    return completed != NULL ? &completed->iterator : NULL;
 }
 
 int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)

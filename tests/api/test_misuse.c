@@ -406,6 +406,7 @@ static long end_section_twice(void)
       whorl_as_completed(w->nothing, 2, 0, &iteration), -EINVAL, -EINVAL) \
     X(as_completed_no_place, whorl_as_completed(w->nothing, 1, 0, NULL), -EINVAL, -EINVAL) \
     X(completed_next_null, whorl_completed_next(NULL, NULL), -EINVAL, -EINVAL) \
+    X(completed_iterator_null, IS(whorl_completed_iterator(NULL)), false, false) \
     X(completed_free_null, (whorl_completed_free(NULL), 0), 0, 0) \
     X(shield_null, whorl_shield(NULL, &ignored), -EINVAL, -EINVAL) \
     X(shield_begin_null, whorl_shield_begin(NULL), -EINVAL, -EINVAL) \

@@ -513,6 +513,45 @@ static void test_asc_2_items_are_the_very_tasks_that_were_given(void **state)
     }
 }
 
+static int by_iterator(void *arg)
+{
+    struct order *const order = arg;
+    struct scene scene = {0};
+    struct whorl_completed *completed;
+    void *item;
+    make_futures(&scene);
+    must(whorl_future_set_result(scene.futures[2], NULL));
+    must(whorl_as_completed(scene.asked, MANY, WHORL_NEVER, &completed));
+    struct whorl_iterator *const items = whorl_completed_iterator(completed);
+    must(whorl_iterator_next(items, &item));
+    order->served[order->count++] = item == scene.futures[2];
+    must(whorl_future_set_error(scene.futures[1], -EIO));
+    must(serve(order, completed)); /* in between, by its index: it is not served again */
+    must(whorl_future_set_result(scene.futures[0], NULL));
+    while ((order->last = whorl_iterator_next(items, &item)) == 0) {
+        order->served[order->count++] = item == scene.futures[0];
+    }
+    order->results[0] = whorl_iterator_close(items);
+    whorl_completed_free(completed);
+    drop_futures(&scene);
+    return 0;
+}
+
+static void test_asc_2_as_an_iterator_it_gives_the_futures_themselves(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct order order = {.results = {UNSET}};
+        assert_int_equal(play(loops, by_iterator, &order), 0);
+        assert_int_equal(order.count, MANY);
+        assert_int_equal(order.served[0], true);
+        assert_int_equal(order.served[1], 1);
+        assert_int_equal(order.served[2], true);
+        assert_int_equal(order.last, -ENODATA);
+        assert_int_equal(order.results[0], 0);
+    }
+}
+
 static int until_deadline(void *arg)
 {
     struct order *const order = arg;
@@ -847,6 +886,7 @@ int main(void)
         cmocka_unit_test(test_wait_13_deadline_and_completion_together),
         cmocka_unit_test(test_asc_1_items_come_in_the_order_of_completion),
         cmocka_unit_test(test_asc_2_items_are_the_very_tasks_that_were_given),
+        cmocka_unit_test(test_asc_2_as_an_iterator_it_gives_the_futures_themselves),
         cmocka_unit_test(test_asc_4_deadline_ends_the_iteration_and_cancels_nothing),
         cmocka_unit_test(test_asc_5_timer_of_an_unused_deadline_is_gone),
         cmocka_unit_test(test_asc_6_duplicates_are_served_once),
