@@ -128,6 +128,8 @@ void whorl__runtime_end(struct whorl__runtime *runtime)
     whorl__store_release_u32(&runtime->ending, 1); /* pairs spawn_in */
     whorl__fence_full();                           /* pairs E2 */
     whorl__runtime_wait_for_guests(runtime);
+    for_each_live(runtime, whorl__cancel_for_shutdown); /* before what is stopped goes on */
+    whorl__halt_lift(runtime); /* for good: who asks now is refused, who has asked is gone */
     end_tasks(runtime);
     for (unsigned i = 0; i < WHORL__AT_END_STAGES; i++) {
         if (whorl__at_ends_run(runtime, (enum whorl__at_end_stage)i)) {

@@ -11,7 +11,10 @@
  *
  * A main task is awaited as any plain thread would; who waits for it holds a reference to the task
  * and nothing else, so the runtime may be closed, and even freed, under him: his main is cancelled
- * as all are, and its slot stays until he has let go of it.
+ * as all are, and its slot stays until he has let go of it, with the words by which he is told.
+ *
+ * While it is OPEN it goes, or is stopped, as sched/halt.c draws it. A close goes on with what was
+ * stopped, so that tasks can answer to their cancel.
  *
  * Owns:       runtime->life, main_context.
  * Threads:    any that is no loop.
@@ -24,6 +27,7 @@
 #include "runtime.h"
 
 #include "sys/os.h"
+#include "task/future.h"
 #include "task/task.h"
 
 #include <errno.h>
@@ -36,20 +40,62 @@ static struct whorl__runtime *inside(struct whorl_runtime *runtime)
     return (struct whorl__runtime *)(void *)runtime;
 }
 
-/* ---- a main task ---- */
+/* ---- a run ---- */
+
+static void sleep_on(uint32_t *word)
+{
+    /* relaxed: what it tells is read with the future's word, F1, or under the lock of halt.c */
+    while (whorl__load_relaxed_u32(word) == 0) {
+        (void)whorl__os->futex_wait(word, 0, WHORL_NEVER);
+    }
+}
+
+/* Until the future is done, and then its result; or the run is ended before. */
+static int run_until(struct whorl__runtime *runtime, struct whorl_future *future, bool has_main,
+                     void **ret_value)
+{
+    struct whorl__waiter waiter = {.kind = WHORL__WAITER_THREAD};
+    struct whorl__run run = {.word = &waiter.thread_word, .has_main = has_main};
+    int error = whorl__halt_run_begin(runtime, &run);
+    if (error != 0) {
+        return error;
+    }
+    if (whorl__future_add_waiter(future, &waiter)) {
+        sleep_on(&waiter.thread_word);
+        (void)whorl__future_call_off(future, &waiter);
+        whorl__plain_write(&waiter.link); /* the frame goes: who still looks at it races */
+    }
+    error = whorl__halt_run_end(runtime, &run);
+    return whorl__future_is_done(future) ? whorl_future_join(future, 0, ret_value) : error;
+}
+
+static int run_until_main(struct whorl_task *main_task)
+{
+    return run_until(main_task->runtime, &main_task->future, true, NULL);
+}
 
 static int await_main(struct whorl_task *main_task, bool handles)
 {
-    const int error = handles ? whorl__sigint_await(main_task) : whorl_await(main_task, NULL);
+    const int error =
+        handles ? whorl__sigint_await(main_task, run_until_main) : run_until_main(main_task);
     whorl_task_unref(main_task);
     return error;
 }
 
-static int run_main(struct whorl__runtime *runtime, whorl_body *body, void *arg, bool sigint)
+/* What is to be run, and as what. */
+struct wanted {
+    whorl_body *body;
+    void *arg;
+    const struct whorl_attr *attr; /* NULL: none */
+};
+
+static int run_main(struct whorl__runtime *runtime, const struct wanted *wanted, bool sigint)
 {
     struct whorl_task *main_task;
     const bool handles = sigint && whorl__sigint_begin();
-    const int error = whorl__task_spawn_main(runtime, body, arg, &main_task);
+    whorl__halt_settle(runtime);
+    const int error =
+        whorl__task_spawn_main(runtime, wanted->body, wanted->arg, wanted->attr, &main_task);
     if (error == 0) {
         return await_main(main_task, handles);
     }
@@ -93,7 +139,7 @@ static int run_once(whorl_body *body, void *arg, const struct whorl_options *opt
     if (error != 0) {
         return error;
     }
-    error = run_main(runtime, body, arg, sigint && runtime->handle_sigint);
+    error = run_main(runtime, &(struct wanted){body, arg, NULL}, sigint && runtime->handle_sigint);
     (void)close_runtime(runtime);
     whorl__runtime_let_go(runtime);
     return error;
@@ -158,13 +204,98 @@ static int check_outside(const struct whorl__runtime *runtime)
     return whorl__loop_current() != NULL ? -EBUSY : 0;
 }
 
-int whorl_runtime_run(struct whorl_runtime *runtime, whorl_body *body, void *arg)
+int whorl_runtime_run_with(struct whorl_runtime *runtime, whorl_body *body, void *arg,
+                           const struct whorl_attr *attr)
 {
     int error = check_outside(inside(runtime));
     if (error == 0) {
-        error = run_main(inside(runtime), body, arg, inside(runtime)->handle_sigint);
+        const struct wanted wanted = {body, arg, attr};
+        error = run_main(inside(runtime), &wanted, inside(runtime)->handle_sigint);
     }
     return error;
+}
+
+int whorl_runtime_run(struct whorl_runtime *runtime, whorl_body *body, void *arg)
+{
+    return whorl_runtime_run_with(runtime, body, arg, NULL);
+}
+
+/* A task of another runtime: this one's run would not make it go on. */
+static bool is_strange(const struct whorl_future *future, const struct whorl__runtime *runtime)
+{
+    return future->kind == WHORL__FUTURE_TASK &&
+           whorl_container_of(future, const struct whorl_task, future)->runtime != runtime;
+}
+
+int whorl_runtime_run_until(struct whorl_runtime *runtime, struct whorl_future *future,
+                            void **ret_value)
+{
+    const int error = future == NULL ? -EINVAL : check_outside(inside(runtime));
+    if (error != 0) {
+        return error;
+    }
+    if (whorl__future_is_inherited(future)) {
+        return -ECHILD;
+    }
+    if (is_strange(future, inside(runtime))) {
+        return -EXDEV;
+    }
+    whorl__halt_settle(inside(runtime));
+    return run_until(inside(runtime), future, false, ret_value);
+}
+
+int whorl_runtime_run_forever(struct whorl_runtime *runtime)
+{
+    uint32_t word = 0;
+    struct whorl__run run = {.word = &word};
+    int error = check_outside(inside(runtime));
+    if (error == 0) {
+        error = whorl__halt_run_begin(inside(runtime), &run);
+    }
+    if (error != 0) {
+        return error;
+    }
+    sleep_on(&word);
+    error = whorl__halt_run_end(inside(runtime), &run);
+    return error == -EINPROGRESS ? 0 : error;
+}
+
+/* ---- stopping ---- */
+
+int whorl_runtime_stop(struct whorl_runtime *runtime)
+{
+    const struct whorl__loop *const here = whorl__loop_here();
+    struct whorl__runtime *const meant =
+        runtime == NULL && here != NULL ? here->runtime : inside(runtime);
+    if (meant == NULL) {
+        return whorl__error_outside();
+    }
+    if (whorl__fork_inherited(meant->generation)) {
+        return -ECHILD;
+    }
+    const bool open = whorl__guest_enter(meant);
+    if (open) {
+        whorl__halt_ask(meant);
+    }
+    whorl__guest_leave(meant);
+    return open ? 0 : -ESHUTDOWN;
+}
+
+int whorl_runtime_state(struct whorl_runtime *runtime)
+{
+    if (runtime == NULL) {
+        return -EINVAL;
+    }
+    if (whorl__fork_inherited(inside(runtime)->generation)) {
+        return -ECHILD;
+    }
+    const uint32_t life = whorl__load_acquire_u32(&inside(runtime)->life); /* pairs E3 */
+    if (life != OPEN) {
+        return life == CLOSED ? WHORL_RUNTIME_CLOSED : WHORL_RUNTIME_CLOSING;
+    }
+    /* relaxed: true of the moment before */
+    return whorl__load_relaxed_u32(&inside(runtime)->halt.all) ? WHORL_RUNTIME_STOPPED
+                                                               : WHORL_RUNTIME_GOING;
 }
 
 int whorl_runtime_spawn(struct whorl_runtime *runtime, whorl_body *body, void *arg,

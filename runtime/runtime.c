@@ -89,6 +89,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
     runtime->log_arg = options->log_arg;
     whorl__reporter_init(&runtime->reporter, options->exception_handler,
                          options->exception_handler_arg);
+    whorl__halt_init(&runtime->halt);
     whorl__at_ends_init(&runtime->at_ends);
     whorl__generators_init(runtime);
     runtime->abandon = whorl__task_abandon;

@@ -54,8 +54,8 @@ WHORL_MUST_USE int whorl__run(whorl_body *body, void *arg, const struct whorl_op
 WHORL_MUST_USE bool whorl__sigint_begin(void);
 void whorl__sigint_end(void);
 
-/* As whorl_await; -EINTR: a SIGINT has cancelled it, and nobody else. */
-int whorl__sigint_await(struct whorl_task *main_task);
+/* As await; -EINTR: a SIGINT has cancelled the main task, and nobody else. */
+int whorl__sigint_await(struct whorl_task *main_task, int (*await)(struct whorl_task *));
 
 /* In a child of fork: the disposition is put back. */
 void whorl__sigint_forked(void);

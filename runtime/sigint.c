@@ -123,9 +123,9 @@ void whorl__sigint_end(void)
     }
 }
 
-static int await_watched(struct whorl_task *main_task)
+static int await_watched(struct whorl_task *main_task, int (*await)(struct whorl_task *))
 {
-    const int error = whorl_await(main_task, NULL);
+    const int error = await(main_task);
     const bool any = finish();
     (void)whorl__os->futex_wake(&interrupts.count, 1);
     (void)whorl__os->thread_join(interrupts.watcher);
@@ -136,16 +136,16 @@ static int await_watched(struct whorl_task *main_task)
     return error == -ECANCELED && alone ? -EINTR : error;
 }
 
-int whorl__sigint_await(struct whorl_task *main_task)
+int whorl__sigint_await(struct whorl_task *main_task, int (*await)(struct whorl_task *))
 {
     interrupts.main_task = main_task;
     const int error = whorl__os->thread_start(&interrupts.watcher, watch, NULL);
     if (error == 0) {
-        return await_watched(main_task);
+        return await_watched(main_task, await);
     }
     whorl__log(main_task->runtime, "whorl: SIGINT is not handled: %s", whorl_error_text(error));
     whorl__sigint_end();
-    return whorl_await(main_task, NULL);
+    return await(main_task);
 }
 
 void whorl__sigint_forked(void)

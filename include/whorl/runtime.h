@@ -13,6 +13,8 @@
 WHORL_BEGIN
 
 struct whorl_task;
+struct whorl_future;
+struct whorl_attr;
 
 /* A task's body: 0 or -errno. -ECANCELED means that the task ends cancelled. */
 typedef int whorl_body(void *arg);
@@ -76,7 +78,8 @@ struct whorl_options {
  * nobody else had cancelled it, the result is -EINTR; if it goes on and returns something, that is
  * the result. A second SIGINT, or one that comes when body has returned, ends the process.
  *
- * Returns what body returned (0 or -errno), -EINTR as said, or, with nothing started: -EINVAL (body
+ * Returns what body returned (0 or -errno), -EINTR as said, -EINPROGRESS (whorl_runtime_stop came
+ * before body had returned; it was cancelled then), or, with nothing started: -EINVAL (body
  * NULL, loops negative or over WHORL_LOOPS_MAX, stack_bytes below the minimum, single mode with
  * several loops, a negative end_round_ns or end_rounds, debug out of -1 to 1, a topology hwloc does
  * not understand, a dump_signal that cannot be had: a fault, SIGABRT, SIGKILL, SIGSTOP, SIGSYS,
@@ -125,9 +128,11 @@ WHORL_API WHORL_WARN_UNUSED int whorl_runtime_new(const struct whorl_options *op
  * next one sees. At first it has the values that the caller of whorl_runtime_new had. SIGINT as in
  * whorl_run.
  *
- * Returns what body returned; -EINTR; -EINVAL (runtime or body is NULL); -EBUSY (on the thread of a
- * loop); -ESHUTDOWN (it is being closed, or closed); -ENOMEM; -ECHILD. A main that runs while the
- * runtime is closed is cancelled as all tasks are, and the call returns what it answered.
+ * Returns what body returned; -EINPROGRESS (the runtime was stopped before body had returned: the
+ * main is pending, and goes on with the next run); -EINTR; -EINVAL (runtime or body is NULL);
+ * -EBUSY (on the thread of a loop); -ESHUTDOWN (it is being closed, or closed); -ENOMEM; -ECHILD. A
+ * main that runs while the runtime is closed is cancelled as all tasks are, and the call returns
+ * what it answered.
  *
  * From:    a plain thread               Thread-safe: yes
  * Waits:   blocks the thread
@@ -139,7 +144,97 @@ WHORL_API WHORL_WARN_UNUSED int whorl_runtime_new(const struct whorl_options *op
 WHORL_API WHORL_WARN_UNUSED int whorl_runtime_run(struct whorl_runtime *runtime, whorl_body *body,
                                                   void *arg);
 
-struct whorl_attr;
+/*
+ * whorl_runtime_run_with - the same with attributes of the main task.
+ *
+ *   attr  as for whorl_spawn; without a name it is "main", without a context it has that of all
+ *         mains; NULL is whorl_runtime_run
+ *
+ * Returns as whorl_runtime_run, and -EINVAL also for what whorl_spawn refuses in an attr.
+ *
+ * From:    a plain thread               Thread-safe: yes
+ * Waits:   blocks the thread
+ * Order:   as whorl_runtime_run
+ * Model:   asyncio.Runner.run(main, context=...)
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_runtime_run_with(struct whorl_runtime *runtime,
+                                                       whorl_body *body, void *arg,
+                                                       const struct whorl_attr *attr);
+
+/*
+ * whorl_runtime_run_until - let the runtime go on until the future is done.
+ *
+ *   future     kept by the caller; a task of this runtime, see whorl_task_future, or any other
+ *   ret_value  written on success only; may be NULL
+ *
+ * What was stopped goes on, all of it. The end of the run does not stop it again.
+ *
+ * Returns the future's result as whorl_future_await does; -EINPROGRESS (the runtime was stopped
+ * before); -EINVAL (runtime or future is NULL); -EXDEV (a task of another runtime); -EBUSY (on the
+ * thread of a loop); -ESHUTDOWN (it is being closed, or closed); -ECHILD.
+ *
+ * From:    a plain thread               Thread-safe: yes
+ * Waits:   blocks the thread
+ * Order:   everything before the call happens before what goes on; everything that completed the
+ *          future, or on -EINPROGRESS all that the tasks did, happens before the return
+ * Model:   asyncio's loop.run_until_complete
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_runtime_run_until(struct whorl_runtime *runtime,
+                                                        struct whorl_future *future,
+                                                        void **ret_value);
+
+/*
+ * whorl_runtime_run_forever - let the runtime go on until it is stopped.
+ *
+ * Returns 0 (stopped), -EINVAL (NULL), -EBUSY (on the thread of a loop), -ESHUTDOWN (it is being
+ * closed, or closed), or -ECHILD.
+ *
+ * From:    a plain thread               Thread-safe: yes
+ * Waits:   blocks the thread
+ * Order:   everything before the call happens before what goes on; all that the tasks did, and what
+ *          preceded the stop, happens before the return
+ * Model:   asyncio's loop.run_forever
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_runtime_run_forever(struct whorl_runtime *runtime);
+
+/*
+ * whorl_runtime_stop - end the run after this pass; nothing of the runtime runs until the next one.
+ *
+ *   runtime  NULL: the caller's own, in a task or a callback
+ *
+ * Each loop ends its pass: with one loop the rest of the batch that is ready now, with several each
+ * its turn. What that makes ready stays queued. Then all runs that are under way return: 0 from
+ * whorl_runtime_run_forever, -EINPROGRESS from the others unless what they wait for is done. Tasks,
+ * timers and callbacks stay as they are, and the next run goes on with them; so does a close, which
+ * cancels them. Threads of executors are not stopped.
+ *
+ * While no run is under way, the request is for the next one: that makes one pass, which does not
+ * wait for descriptors or timers, and is ended. A second request before that adds nothing.
+ *
+ * Returns 0, -EPERM (NULL outside a task or callback), -ESHUTDOWN (it is being closed, or closed),
+ * or -ECHILD.
+ *
+ * From:    any thread, task or callback; a signal handler    Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Order:   everything before the call happens before the return of the runs that it ends
+ * Model:   asyncio's loop.stop; for all loops of the runtime
+ * Since:   0.1, stable                  Source: runtime/runner.c
+ */
+WHORL_API int whorl_runtime_stop(struct whorl_runtime *runtime);
+
+/* Where a runtime is in its life. */
+enum {
+    WHORL_RUNTIME_GOING,   /* tasks run, whether or not a run is under way */
+    WHORL_RUNTIME_STOPPED, /* and it waits for a run, or its close */
+    WHORL_RUNTIME_CLOSING, /* all is cancelled and waited for */
+    WHORL_RUNTIME_CLOSED   /* nothing is left but the handle */
+};
+
+/* One of these, true of the moment before; -EINVAL (NULL) or -ECHILD. From anywhere. */
+WHORL_API int whorl_runtime_state(struct whorl_runtime *runtime);
 
 /*
  * whorl_runtime_spawn - make a task of that runtime, from anywhere, and do not wait.

@@ -384,6 +384,9 @@ static const char *loop_state(const struct whorl__loop *loop)
                : whorl__load_relaxed_u32(&loop->stuck) ? "stuck"
                                                        : "running";
     }
+    if (whorl__load_relaxed_u32(&loop->runtime->halt.all)) {
+        return "stopped";
+    }
     if (whorl__load_relaxed_u32(&loop->sleeping)) {
         return "sleeping";
     }

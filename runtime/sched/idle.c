@@ -191,6 +191,9 @@ bool whorl__idle_someone_searches(const struct whorl__runtime *runtime)
 
 bool whorl__idle_all_sleep(struct whorl__runtime *runtime)
 {
+    if (whorl__load_relaxed_u32(&runtime->halt.all)) { /* relaxed: a hint */
+        return true;
+    }
     for (unsigned i = 0; i < runtime->loop_count; i++) {
         if (!whorl__load_relaxed_u32(&runtime->loops[i]->sleeping)) { /* relaxed: a hint */
             return false;

@@ -6,6 +6,7 @@
  *
  *   submit.c   a task is ready: where it goes
  *   idle.c     which loops search, which sleep, whom to wake: the lost wake-up argument
+ *   halt.c     all loops stop after a pass, until the next run
  *   steal.c    looking for work elsewhere
  *   alarm.c    a wake-up was lost: found late, and counted
  *   rescue.c   a loop is stuck in one task: others serve its sockets, the culprit is named
@@ -43,6 +44,29 @@ struct whorl__monitor {
     uint32_t state;        /* A: futex; see rescue.c */
     uint32_t stuck_count;  /* A: loops marked stuck */
     void *samples;         /* L: the monitor's */
+};
+
+/* Bits of runtime->stop. */
+#define WHORL__STOP_LEAVE UINT32_C(1) /* all tasks are done; loops leave */
+#define WHORL__STOP_ASKED UINT32_C(2) /* loops are held after their pass; halt.c */
+
+/* halt.c */
+struct whorl__halt {
+    struct whorl__spinlock lock;
+    unsigned held;           /* M(halt): loops whose pass is over, and which wait for a run */
+    bool closed;             /* M(halt): the runtime is being closed: nothing is held any more */
+    struct whorl__list runs; /* M(halt): those that are under way */
+    uint32_t go;             /* A: futex: M(halt) to raise: those that were held go on */
+    uint32_t halts;          /* A: futex: M(halt) to raise: all are held, or will not be */
+    uint32_t all;            /* A: M(halt) to write: all are held; a sample */
+};
+
+/* Somebody who waits until a main has ended, a future is done, or all are held. On the stack. */
+struct whorl__run {
+    struct whorl__list link; /* M(halt) */
+    uint32_t *word;          /* C: futex: 1: look again; in the frame of who waits */
+    bool has_main;           /* C: it waits for a task that the end of the runtime cancels */
+    int fate;                /* M(halt): 0, -EINPROGRESS, -ESHUTDOWN */
 };
 
 /* task/executor.c: what the runtime has of them. */
@@ -120,7 +144,8 @@ struct whorl__runtime {
     uint32_t guests;       /* A: foreign threads inside submit */
     uint32_t ending;       /* A: it is being closed; no new tasks */
     uint32_t ended_word;   /* A: futex: raised when a task ends while ending */
-    uint32_t stop;         /* A: all tasks are done; loops leave */
+    uint32_t stop;         /* A: bits WHORL__STOP_ */
+    struct whorl__halt halt;
     uint32_t life;         /* A: futex: open, closing, closed; runner.c */
     struct whorl__factory factory;
     uint32_t visitors;     /* A: who looks into it from outside; roster.c */
@@ -174,6 +199,23 @@ void whorl__idle_sleep_end(struct whorl__loop *loop);
 bool whorl__idle_someone_searches(const struct whorl__runtime *runtime);
 /* Whether every loop sleeps: a hint. */
 bool whorl__idle_all_sleep(struct whorl__runtime *runtime);
+
+/* halt.c */
+
+void whorl__halt_init(struct whorl__halt *halt);
+/* Every loop is to be held after its pass. Any thread, a signal handler too; as a guest. */
+void whorl__halt_ask(struct whorl__runtime *runtime);
+/* The loop's pass is over, and it was seen that somebody has asked. False: that was withdrawn; else
+ * a run has begun since. */
+bool whorl__halt_hold(struct whorl__loop *loop);
+/* Until no halt is under way. Plain threads, as those that follow. */
+void whorl__halt_settle(struct whorl__runtime *runtime);
+/* A run begins: loops that are held go on. 0, or -ESHUTDOWN: it is not under way. */
+WHORL_MUST_USE int whorl__halt_run_begin(struct whorl__runtime *runtime, struct whorl__run *run);
+/* It is over: 0, -EINPROGRESS: it was stopped, and all loops are held; -ESHUTDOWN: closed. */
+int whorl__halt_run_end(struct whorl__runtime *runtime, struct whorl__run *run);
+/* The runtime is ending and takes no more guests: all that are held go on, and none is any more. */
+void whorl__halt_lift(struct whorl__runtime *runtime);
 
 /* steal.c */
 

@@ -2,6 +2,7 @@
  * worker.c - a loop's thread: one turn after another until the runtime stops.
  *
  *   fast:    run ready tasks and calls, up to the budget
+ *            somebody has asked to stop: wait for the next run
  *            fire due timers
  *            take the inbox
  *            ask the poller, if that was long ago
@@ -10,6 +11,7 @@
  *            nothing is ready: search, give memory of stacks back, then sleep in the poller
  *
  *   strict:  run what is ready now, all of it, and nothing that becomes ready meanwhile
+ *            somebody has asked to stop: wait for the next run
  *            take the inbox
  *            ask the poller, if that was long ago, or the program was called (loop->poll_now)
  *            nothing is ready: give memory of stacks back, then sleep in the poller
@@ -541,15 +543,27 @@ static void note_turn(struct whorl__loop *loop, int64_t now_ns)
     whorl__store_relaxed_u32(&loop->bound_seen, (uint32_t)loop->bound.count);
 }
 
+/* True: it was held, and goes on with the pass that a run begins with. */
+static inline bool hold(struct whorl__loop *loop)
+{
+    /* relaxed: who sees it late does so before it sleeps, or is woken; halt.c, P1 */
+    if (WHORL_LIKELY(whorl__load_relaxed_u32(&loop->runtime->stop) == 0)) {
+        return false;
+    }
+    review_lease(loop, true);
+    return whorl__halt_hold(loop);
+}
+
 static void strict_turn(struct whorl__loop *loop, int64_t *now_ns)
 {
     run_batch(loop);
     review_lease(loop, false);
+    const bool begins = hold(loop);
     *now_ns = whorl__os->now_ns();
     (void)whorl__loop_take_inbox(loop);
-    if (!has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
+    if (!begins && !has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
         release_or_sleep(loop);
-    } else if (loop->poll_now || *now_ns - loop->polled_ns >= POLL_NS) {
+    } else if (begins || loop->poll_now || *now_ns - loop->polled_ns >= POLL_NS) {
         look_into_poller(loop);
     }
     loop->poll_now = false;
@@ -568,6 +582,10 @@ static void fast_turn(struct whorl__loop *loop, int64_t *now_ns)
     const int64_t start_ns = *now_ns;
     *now_ns = whorl__os->now_ns();
     adapt_budget(loop, ran, *now_ns - start_ns);
+    if (hold(loop)) {
+        look_into_poller(loop);
+        *now_ns = loop->polled_ns;
+    }
     fire_timers(loop, *now_ns);
     (void)whorl__loop_take_inbox(loop);
     whorl__rescue_serve(loop);
@@ -606,7 +624,8 @@ void *whorl__worker_main(void *arg)
     loop->cxx_own = loop->runtime->cxx_here != NULL ? loop->runtime->cxx_here() : NULL;
     loop->cxx = loop->cxx_own;
     int64_t now_ns = whorl__os->now_ns();
-    while (!whorl__load_acquire_u32(&loop->runtime->stop)) { /* acquire, pairs workers_stop */
+    /* acquire, pairs workers_stop */
+    while (!(whorl__load_acquire_u32(&loop->runtime->stop) & WHORL__STOP_LEAVE)) {
         turn(loop, &now_ns);
     }
     if (loop->spare != NULL) {
@@ -619,7 +638,7 @@ void *whorl__worker_main(void *arg)
 
 void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count)
 {
-    whorl__store_release_u32(&runtime->stop, 1);
+    whorl__store_release_u32(&runtime->stop, WHORL__STOP_LEAVE);
     /* Before the wakes, for a rescuer may take one of them: either the loop sees stop when it goes
      * to sleep, or the rescuer sees that it sleeps. P1 of loop.c */
     whorl__fence_full();

@@ -270,10 +270,12 @@ int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body, voi
 }
 
 int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body, void *arg,
-                           struct whorl_task **ret_task)
+                           const struct whorl_attr *attr, struct whorl_task **ret_task)
 {
-    const struct whorl_attr attr = {.name = "main", .context = runtime->main_context};
-    const int error = whorl__task_spawn_into(runtime, body, arg, &attr, ret_task);
+    struct whorl_attr of_main = attr != NULL ? *attr : (struct whorl_attr){.name = NULL};
+    of_main.name = of_main.name != NULL ? of_main.name : "main";
+    of_main.context = of_main.context != NULL ? of_main.context : runtime->main_context;
+    const int error = whorl__task_spawn_into(runtime, body, arg, &of_main, ret_task);
     return error == -ECANCELED ? -ESHUTDOWN : error;
 }
 

@@ -39,9 +39,11 @@ WHORL_MUST_USE int whorl__factory_spawn(struct whorl__runtime *runtime, whorl_bo
                                         void *arg, const struct whorl_attr *attr,
                                         struct whorl_task **ret_task);
 
-/* A main task, from a plain thread. -ESHUTDOWN: the runtime is ending, or has ended. */
+/* A main task, from a plain thread; attr may be NULL. -ESHUTDOWN: the runtime is ending, or has
+ * ended. */
 WHORL_MUST_USE int whorl__task_spawn_main(struct whorl__runtime *runtime, whorl_body *body,
-                                          void *arg, struct whorl_task **ret_task);
+                                          void *arg, const struct whorl_attr *attr,
+                                          struct whorl_task **ret_task);
 
 /*
  * The reserved words of a struct that a program fills. One that is not zero is a field that this

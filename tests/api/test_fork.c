@@ -169,6 +169,7 @@ static void take_locks(const struct estate *estate)
     whorl__spin_lock(&runtime->slots.lock);
     whorl__spin_lock(&runtime->shared.lock);
     whorl__spin_lock(&runtime->idle.lock);
+    whorl__spin_lock(&runtime->halt.lock);
     whorl__spin_lock(&runtime->records.lock);
     whorl__spin_lock((struct whorl__spinlock *)(void *)estate->executor); /* its first field */
     whorl__spin_lock(&runtime->generators.lock);
@@ -196,6 +197,7 @@ static void give_locks(const struct estate *estate)
     whorl__spin_unlock((struct whorl__spinlock *)(void *)estate->executor);
     whorl__spin_unlock(&runtime->generators.lock);
     whorl__spin_unlock(&runtime->records.lock);
+    whorl__spin_unlock(&runtime->halt.lock);
     whorl__spin_unlock(&runtime->idle.lock);
     whorl__spin_unlock(&runtime->shared.lock);
     whorl__spin_unlock(&runtime->slots.lock);
@@ -424,11 +426,17 @@ static void check_open_group(struct whorl_group *group)
 
 /* Whoever asks from outside sees that there is no runtime here, nor a simulation. */
 /* It is refused in every way but for its number; what is NULL is refused as in the parent. */
-static void check_inherited_runtime(struct whorl_runtime *runtime)
+static void check_inherited_runtime(struct whorl_runtime *runtime, struct whorl_future *pending)
 {
     struct whorl_runtime *made = NULL;
     struct whorl_task *task = NULL;
     REFUSED(whorl_runtime_run(runtime, never_run, NULL));
+    REFUSED(whorl_runtime_run_with(runtime, never_run, NULL, NULL));
+    REFUSED(whorl_runtime_run_until(runtime, pending, NULL));
+    REFUSED(whorl_runtime_run_forever(runtime));
+    REFUSED(whorl_runtime_stop(runtime));
+    REFUSED(whorl_runtime_stop(NULL));
+    REFUSED(whorl_runtime_state(runtime));
     REFUSED(whorl_runtime_spawn(runtime, never_run, NULL, NULL, &task));
     REFUSED(whorl_runtime_close(runtime));
     REFUSED(whorl_runtime_free(runtime));
@@ -651,7 +659,8 @@ static void check_all(void *arg)
         whorl_shield_end(estate->section); /* does nothing */
     }
     EXPECT(strcmp(whorl_task_name(estate->unnamed), ""), 0);
-    check_inherited_runtime((struct whorl_runtime *)(void *)estate->sleeper->runtime);
+    check_inherited_runtime((struct whorl_runtime *)(void *)estate->sleeper->runtime,
+                            estate->pending);
     check_reports();
     check_contexts(estate);
     check_generators(estate);

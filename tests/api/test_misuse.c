@@ -30,6 +30,8 @@ struct world {
     struct whorl_task *no_tasks[2];
     struct whorl_context *context;
     struct whorl_executor *executor; /* shut down */
+    struct whorl_runtime *other;  /* lives, without a task */
+    struct whorl_runtime *closed;
     struct whorl_group zeroed;
     struct whorl_local_token token; /* used */
     struct whorl_report report;     /* without a message */
@@ -262,6 +264,30 @@ static long end_section_twice(void)
     X(run_in_a_task, INSIDE(whorl_run(never_run, NULL, NULL), -EBUSY), -EBUSY, -EBUSY) \
     X(runtime_new_null, whorl_runtime_new(NULL, NULL), -EINVAL, -EINVAL) \
     X(runtime_run_null, whorl_runtime_run(NULL, never_run, NULL), -EINVAL, -EINVAL) \
+    X(runtime_run_with_null, whorl_runtime_run_with(NULL, never_run, NULL, NULL), \
+      -EINVAL, -EINVAL) \
+    X(runtime_run_with_null_body, whorl_runtime_run_with(w->other, NULL, NULL, NULL), \
+      -EINVAL, -EBUSY) \
+    X(runtime_run_with_reserved, \
+      whorl_runtime_run_with(w->other, never_run, NULL, ATTR(.reserved = {1})), -EINVAL, -EBUSY) \
+    X(runtime_run_until_null, whorl_runtime_run_until(NULL, w->done, NULL), -EINVAL, -EINVAL) \
+    X(runtime_run_until_null_future, whorl_runtime_run_until(w->other, NULL, NULL), \
+      -EINVAL, -EINVAL) \
+    X(runtime_run_until_of_another, \
+      whorl_runtime_run_until(w->other, whorl_task_future(w->ended), NULL), -EXDEV, -EBUSY) \
+    X(runtime_run_until_nested, \
+      INSIDE(whorl_runtime_run_until(w->other, w->done, NULL), -EBUSY), -EBUSY, -EBUSY) \
+    X(runtime_run_forever_null, whorl_runtime_run_forever(NULL), -EINVAL, -EINVAL) \
+    X(runtime_run_forever_nested, \
+      INSIDE(whorl_runtime_run_forever(w->other), -EBUSY), -EBUSY, -EBUSY) \
+    X(runtime_stop_null, OUTSIDE(whorl_runtime_stop(NULL), -EPERM), -EPERM, -EPERM) \
+    X(runtime_stop_closed, whorl_runtime_stop(w->closed), -ESHUTDOWN, -ESHUTDOWN) \
+    X(runtime_run_until_closed, whorl_runtime_run_until(w->closed, w->done, NULL), \
+      -ESHUTDOWN, -EBUSY) \
+    X(runtime_run_forever_closed, whorl_runtime_run_forever(w->closed), -ESHUTDOWN, -EBUSY) \
+    X(runtime_state_null, whorl_runtime_state(NULL), -EINVAL, -EINVAL) \
+    X(runtime_state_closed, whorl_runtime_state(w->closed), \
+      WHORL_RUNTIME_CLOSED, WHORL_RUNTIME_CLOSED) \
     X(runtime_spawn_null, \
       whorl_runtime_spawn(NULL, never_run, NULL, NULL, NULL), -EINVAL, -EINVAL) \
     X(runtime_id_null, whorl_runtime_id(NULL), 0, 0) \
@@ -728,18 +754,37 @@ static void check(const struct answers *answers, bool inside)
     assert_int_equal(answers->world.ran, 0);
 }
 
+/* Two runtimes beside the one that plays; they cannot be made in there. */
+static void make_others(struct world *w)
+{
+    const struct whorl_options options = {.loops = 1, .no_pin = 1};
+    must(whorl_runtime_new(&options, &w->other));
+    must(whorl_runtime_new(&options, &w->closed));
+    must(whorl_runtime_close(w->closed));
+}
+
+static void free_others(struct world *w)
+{
+    must(whorl_runtime_free(w->other));
+    must(whorl_runtime_free(w->closed));
+}
+
 static void test_misuse_inside_and_outside_has_the_error_of_its_header(void **state)
 {
     (void)state;
     for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
         struct answers inside = {.task = NULL};
         struct answers outside = {.task = NULL};
+        make_others(&inside.world);
+        outside.world.other = inside.world.other;
+        outside.world.closed = inside.world.closed;
         assert_int_equal(play(loops, misuse_inside, &inside), 0);
         check(&inside, true);
         outside.world.ended = inside.task;
         misuse_all(&outside);
         check(&outside, false);
         whorl_task_unref(inside.task);
+        free_others(&inside.world);
     }
 }
 

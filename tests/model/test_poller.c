@@ -10,6 +10,7 @@
  *   poll/epoll.c     the acquire of the poll's swap, the release of the wake's swap (P1)
  *   loop/loop.c      the fence in post away
  *   sched/worker.c   the fence in workers_stop away: poller/rescuer-swallows-the-stop
+ *   sched/halt.c     the fence in ask away: poller/rescuer-swallows-the-halt
  */
 #include "model/model.h"
 #include "model/stage.h"
@@ -163,6 +164,34 @@ static void swallow_stop_body(void *state, unsigned thread)
     }
 }
 
+/* The same with the wake-up that stops the runtime until the next run. */
+static void set_up_swallow_halt(void *state)
+{
+    struct rescue *const rescue = state;
+    set_up_swallow_stop(state);
+    whorl__halt_init(&rescue->stage.runtime.halt);
+}
+
+static bool is_held(void *arg)
+{
+    const struct rescue *const rescue = arg;
+    return rescue->stage.runtime.halt.held == 1;
+}
+
+static void swallow_halt_body(void *state, unsigned thread)
+{
+    struct rescue *const rescue = state;
+    if (thread < 2) {
+        swallow_body(state, thread);
+        return;
+    }
+    model_block_until(holder_ran, rescue);
+    whorl__halt_ask(&rescue->stage.runtime);
+    model_block_until(is_held, rescue);
+    whorl__halt_lift(&rescue->stage.runtime);
+    stage_stop(&rescue->stage);
+}
+
 static void end_rescue(void *state)
 {
     struct rescue *const rescue = state;
@@ -248,6 +277,11 @@ int main(int argc, char **argv)
          .about = "the same with the wake-up that tells a loop to leave",
          .state_bytes = sizeof(struct rescue), .setup = set_up_swallow_stop,
          .body = swallow_stop_body, .finish = end_rescue},
+        {.name = "poller/rescuer-swallows-the-halt", .threads = 3, .preemptions = 2,
+         .schedules = 6000,
+         .about = "the same with the wake-up that stops a runtime: the loop is held",
+         .state_bytes = sizeof(struct rescue), .setup = set_up_swallow_halt,
+         .body = swallow_halt_body, .finish = end_rescue},
         {.name = "poller/watcher-sleeps", .threads = 3, .preemptions = 1, .schedules = 3000,
          .about = "a stuck loop's descriptor becomes ready: the loop that watches it is told",
          .state_bytes = sizeof(struct rescue), .setup = set_up_watch, .body = watch_body,
