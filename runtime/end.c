@@ -21,9 +21,6 @@
 #include "sys/os.h"
 #include "task/cancel.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-
 #define LOOK_NS (10 * WHORL_MILLISECOND)
 
 /* Each of them stays for a moment only; acquire, pairs B1 of submit.c. */
@@ -85,21 +82,11 @@ static void cancel_again(struct whorl_task *task)
     (void)whorl__cancel_for_shutdown_again(task, "the runtime is still ending");
 }
 
-static WHORL_COLD void give_up(struct whorl__runtime *runtime)
-{
-    whorl__log(runtime, "whorl: tasks have not ended after %d rounds of %" PRId64 " ms; aborting",
-               runtime->end_rounds, runtime->end_round_ns / WHORL_MILLISECOND);
-    abort();
-}
-
 /* A round is over, and somebody lives. */
 static WHORL_COLD void next_round(struct whorl__runtime *runtime, int *rounds)
 {
     for_each_live(runtime, report_survivor);
-    ++*rounds;
-    if (*rounds == runtime->end_rounds) {
-        give_up(runtime);
-    }
+    whorl__at_end_round(runtime, rounds);
     for_each_live(runtime, cancel_again);
 }
 

@@ -10,6 +10,9 @@
 
 #include "sched/sched.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
+
 /* The mark stands for all that the lock protects. */
 static void lock(struct whorl__at_ends *at_ends)
 {
@@ -51,6 +54,21 @@ static struct whorl__at_end *take(struct whorl__at_ends *at_ends, enum whorl__at
     struct whorl__list *const link = whorl__list_pop_front(&at_ends->stages[stage]);
     whorl__spin_unlock(&at_ends->lock);
     return link == NULL ? NULL : whorl_container_of(link, struct whorl__at_end, link);
+}
+
+static WHORL_COLD _Noreturn void give_up(struct whorl__runtime *runtime)
+{
+    whorl__log(runtime, "whorl: tasks have not ended after %d rounds of %" PRId64 " ms; aborting",
+               runtime->end_rounds, runtime->end_round_ns / WHORL_MILLISECOND);
+    abort();
+}
+
+void whorl__at_end_round(struct whorl__runtime *runtime, int *rounds)
+{
+    ++*rounds;
+    if (*rounds == runtime->end_rounds) {
+        give_up(runtime);
+    }
 }
 
 bool whorl__at_ends_run(struct whorl__runtime *runtime, enum whorl__at_end_stage stage)

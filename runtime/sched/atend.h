@@ -44,6 +44,10 @@ void whorl__at_end_add(struct whorl__runtime *runtime, enum whorl__at_end_stage 
 /* True: it will not be called. False: it was, or is being called by another thread. */
 bool whorl__at_end_remove(struct whorl__runtime *runtime, struct whorl__at_end *self);
 
+/* A round of the end is over, and somebody has not ended, as was reported: the process aborts if it
+ * was the last that the options allow. */
+void whorl__at_end_round(struct whorl__runtime *runtime, int *rounds);
+
 /* Calls what a stage holds, and what is added meanwhile; true: there was any. */
 bool whorl__at_ends_run(struct whorl__runtime *runtime, enum whorl__at_end_stage stage);
 

@@ -284,21 +284,24 @@ static void start_late(struct whorl__runtime *runtime, struct whorl_generator *g
 }
 
 /* One that takes its time is told of after each round of the end, and cancelled. */
-static void await_late(struct whorl__runtime *runtime, struct whorl_generator *generator)
+static void await_late(struct whorl__runtime *runtime, struct whorl_generator *generator,
+                       int *rounds)
 {
     struct whorl_task *const closer = generator->closer;
     while (whorl_join(closer, whorl_after(runtime->end_round_ns), NULL) == -ETIMEDOUT) {
         report(runtime, generator,
                "a generator is being closed at the end of the runtime; still waiting", -ETIMEDOUT);
+        whorl__at_end_round(runtime, rounds);
         (void)whorl_cancel(closer, "the runtime is ending");
     }
     whorl_task_unref(closer);
 }
 
-static void see_off_late(struct whorl__runtime *runtime, struct whorl_generator *generator)
+static void see_off_late(struct whorl__runtime *runtime, struct whorl_generator *generator,
+                         int *rounds)
 {
     if (generator->closer != NULL) {
-        await_late(runtime, generator);
+        await_late(runtime, generator, rounds);
     }
     const uint32_t word =
         whorl__load_relaxed_u32(&generator->word); /* relaxed: its closer has ended, F1 */
@@ -313,13 +316,14 @@ static void close_all(struct whorl__at_end *self)
     struct whorl__runtime *const runtime =
         whorl_container_of(self, struct whorl__runtime, generators.at_end);
     struct whorl_generator *taken;
+    int rounds = 0; /* of all of them together */
     while ((taken = take_all(&runtime->generators)) != NULL) {
         for (struct whorl_generator *each = taken; each != NULL; each = each->next_taken) {
             start_late(runtime, each);
         }
         for (struct whorl_generator *each = taken, *next; each != NULL; each = next) {
             next = each->next_taken;
-            see_off_late(runtime, each);
+            see_off_late(runtime, each, &rounds);
         }
     }
 }

@@ -347,6 +347,32 @@ static int leave_deaf(void *arg)
     return whorl_yield();
 }
 
+/* In its yield when the runtime ends; the closer cancels it round by round. */
+static int give_and_never_end(void *arg)
+{
+    must(whorl_generator_yield(arg, NULL) == -ESHUTDOWN ? 0 : -EPROTO);
+    return never_obey(NULL);
+}
+
+static int leave_deaf_generator(void *arg)
+{
+    struct whorl_generator *generator;
+    must(whorl_generator_new(give_and_never_end, arg, NULL, &generator));
+    return whorl_generator_next(generator, NULL);
+}
+
+static int leave_lost_generator(void *arg)
+{
+    struct whorl_generator *generator;
+    must(whorl_generator_new(give_and_never_end, arg, NULL, &generator));
+    must(whorl_generator_next(generator, NULL));
+    whorl_generator_unref(generator); /* a reaper closes it */
+    return whorl_yield();
+}
+
+static whorl_body *deaf_main;
+static int deaf_loops;
+
 static void swallow(void *log_arg, const char *line)
 {
     (void)log_arg, (void)line;
@@ -355,20 +381,37 @@ static void swallow(void *log_arg, const char *line)
 static int abort_in_the_end(void)
 {
     const struct rlimit no_core = {0, 0};
-    const struct whorl_options options = {.loops = 1,
+    const struct whorl_options options = {.loops = deaf_loops,
                                           .no_pin = 1,
                                           .end_round_ns = 10 * WHORL_MILLISECOND,
                                           .end_rounds = 2,
                                           .log = swallow};
     setrlimit(RLIMIT_CORE, &no_core);
-    (void)whorl_run(leave_deaf, NULL, &options);
+    alarm(60); /* it may hang */
+    (void)whorl_run(deaf_main, NULL, &options);
     return 0;
+}
+
+static void expect_abort_in_the_end(whorl_body *body)
+{
+    deaf_main = body;
+    for (deaf_loops = 1; deaf_loops <= 2; deaf_loops++) {
+        assert_int_equal(child_run(abort_in_the_end), -SIGABRT);
+    }
 }
 
 static void test_mt_23_the_limit_of_rounds_aborts(void **state)
 {
     (void)state;
-    assert_int_equal(child_run(abort_in_the_end), -SIGABRT);
+    expect_abort_in_the_end(leave_deaf);
+}
+
+static void test_mt_23_the_limit_of_rounds_counts_for_generators_too(void **state)
+{
+    /* Left in its yield, and lost there: the one is closed at the end, the other by a reaper. */
+    (void)state;
+    expect_abort_in_the_end(leave_deaf_generator);
+    expect_abort_in_the_end(leave_lost_generator);
 }
 
 int main(void)
@@ -386,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_run_16_only_the_main_thread_handles_it),
         cmocka_unit_test(test_run_16_a_child_of_fork_has_the_default_again),
         cmocka_unit_test(test_mt_23_the_limit_of_rounds_aborts),
+        cmocka_unit_test(test_mt_23_the_limit_of_rounds_counts_for_generators_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
