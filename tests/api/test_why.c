@@ -228,6 +228,113 @@ static void test_why_is_that_of_the_newest_and_tells_what_was_taken_back(void **
     }
 }
 
+/* Held in a section, so that several may come while it waits. */
+struct held {
+    struct seen *seen;
+    struct whorl_future *begun;
+    struct whorl_future *gate;
+};
+
+static int wait_in_section(void *arg)
+{
+    const struct held *const held = arg;
+    struct whorl_shield section;
+    must(whorl_shield_begin(&section));
+    must(whorl_future_set_result(held->begun, NULL));
+    must(whorl_future_await(held->gate, NULL));
+    must(whorl_task_why(whorl_task_current(), &held->seen->why[3]));
+    whorl_shield_end(&section);
+    held->seen->error = wait_for_ever();
+    must(whorl_task_why(whorl_task_current(), &held->seen->why[4]));
+    return held->seen->error;
+}
+
+static int ask_one_in_a_section(void *arg)
+{
+    struct seen *const seen = arg;
+    struct held held = {.seen = seen, .begun = new_future(), .gate = new_future()};
+    struct whorl_task *const task = start(wait_in_section, &held);
+    pthread_t thread;
+    must(whorl_future_await(held.begun, NULL));
+    must(whorl_cancel(task, "by a task") ? 0 : -EPROTO);
+    must(whorl_task_why(task, &seen->why[0]));
+    must(-pthread_create(&thread, NULL, cancel_from_thread, task));
+    must(-pthread_join(thread, NULL));
+    must(whorl_task_why(task, &seen->why[1]));
+    must(whorl_call_soon(cancel_in_callback, task, NULL, NULL));
+    do {
+        must(whorl_yield());
+        must(whorl_task_why(task, &seen->why[2]));
+    } while (seen->why[2].requests < 3);
+    must(whorl_future_set_result(held.gate, NULL));
+    look_back(task, &seen->why[5]);
+    whorl_future_unref(held.begun);
+    whorl_future_unref(held.gate);
+    return 0;
+}
+
+static void test_why_of_what_a_section_holds_back_is_the_newest(void **state)
+{
+    /* It is noted when it is asked, told when the section is left, and kept behind the end. */
+    static const enum whorl_why_cause causes[] = {WHORL_WHY_TASK,     WHORL_WHY_THREAD,
+                                                  WHORL_WHY_CALLBACK, WHORL_WHY_CALLBACK,
+                                                  WHORL_WHY_CALLBACK, WHORL_WHY_CALLBACK};
+    static const int requests[] = {1, 2, 3, 3, 3, 3};
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct seen seen = play_seen(loops, ask_one_in_a_section);
+        assert_int_equal(seen.error, -ECANCELED);
+        for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+            assert_int_equal(seen.why[i].cause, causes[i]);
+            assert_int_equal(seen.why[i].requests, requests[i]);
+        }
+        assert_string_equal(seen.why[0].message, "by a task");
+        assert_null(seen.why[1].message); /* nothing of the one before */
+        assert_string_equal(seen.why[1].name, "");
+        assert_true(seen.why[2].thread == 0);
+    }
+}
+
+static int meet_a_deadline_in_a_section(void *arg)
+{
+    struct seen *const seen = arg;
+    struct whorl_timeout timeout;
+    struct whorl_shield section;
+    must(whorl_cancel(whorl_task_current(), "before") ? 0 : -EPROTO);
+    must(wait_for_ever() == -ECANCELED ? 0 : -EPROTO);
+    seen->deadline_ns = whorl_after(WHORL_MILLISECOND);
+    must(whorl_timeout_enter(&timeout, seen->deadline_ns));
+    seen->block = &timeout;
+    must(whorl_shield_begin(&section));
+    do {
+        must(whorl_sleep(WHORL_MILLISECOND));
+        must(whorl_task_why(whorl_task_current(), &seen->why[0]));
+    } while (seen->why[0].requests < 2);
+    whorl_shield_end(&section);
+    seen->error = whorl_timeout_exit(&timeout, wait_for_ever());
+    must(whorl_task_why(whorl_task_current(), &seen->why[1]));
+    (void)whorl_uncancel(whorl_task_current());
+    return 0;
+}
+
+static void test_why_of_a_deadline_that_a_section_holds_back(void **state)
+{
+    /* The newest, though its block has used it up and the request before it still stands. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct seen seen = play_seen(loops, meet_a_deadline_in_a_section);
+        assert_int_equal(seen.error, -ETIMEDOUT);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(seen.why[i].cause, WHORL_WHY_DEADLINE);
+            assert_ptr_equal(seen.why[i].block, seen.block);
+            assert_true(seen.why[i].deadline_ns == seen.deadline_ns);
+            assert_null(seen.why[i].message);
+        }
+        assert_int_equal(seen.why[0].requests, 2);
+        assert_int_equal(seen.why[1].requests, 1);
+    }
+}
+
 static int outlive(void *arg)
 {
     struct whorl_task **const kept = arg;
@@ -407,6 +514,42 @@ static void test_why_names_the_block_that_failed_or_cancelled_its_group(void **s
     }
 }
 
+/* A child that begins at once, and ends its group before it is one of the children. */
+static int end_own_group(void *arg)
+{
+    struct whorl_group *const group = arg;
+    whorl_group_cancel(group);
+    return wait_for_ever();
+}
+
+static int add_late_child(void *arg)
+{
+    struct seen *const seen = arg;
+    const struct whorl_attr attr = {.flags = WHORL_EAGER};
+    struct whorl_group group;
+    struct whorl_task *child;
+    must(whorl_group_begin(&group));
+    must(whorl_group_spawn(&group, end_own_group, &group, &attr, &child));
+    seen->block = &group;
+    seen->error = whorl_group_end(&group, 0, NULL);
+    look_back(child, &seen->why[0]);
+    return 0;
+}
+
+static void test_why_of_a_child_that_comes_late_names_its_group(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        const struct seen seen = play_seen(loops, add_late_child);
+        assert_int_equal(seen.error, 0);
+        assert_int_equal(seen.why[0].cause, WHORL_WHY_GROUP);
+        assert_ptr_equal(seen.why[0].block, seen.block);
+        assert_string_equal(seen.why[0].name, "main");
+        assert_int_equal(seen.why[0].requests, 1);
+        assert_int_equal(seen.why[0].hops, 0);
+    }
+}
+
 static int hold_group(void *arg)
 {
     return leave_group(arg, 0, false);
@@ -472,10 +615,8 @@ static int await_other(void *arg)
 enum { CHAIN = 7 };
 
 /* link 0 awaits link 1, and so on; the last one waits for ever. */
-static int cancel_chain(void *arg)
+static void start_chain(struct whorl_task *links[CHAIN])
 {
-    struct seen *const seen = arg;
-    struct whorl_task *links[CHAIN];
     for (int i = CHAIN - 1; i >= 0; i--) {
         char name[16];
         snprintf(name, sizeof name, "link %d", i);
@@ -483,10 +624,21 @@ static int cancel_chain(void *arg)
                                   : start_named(name, await_other, links[i + 1]);
         settle();
     }
-    must(whorl_cancel(links[0], "cut") ? 0 : -EPROTO);
+}
+
+static void look_back_at_chain(struct whorl_task *const *links, struct seen *seen)
+{
     for (int i = 0; i < CHAIN; i++) {
         look_back(links[i], &seen->why[i]);
     }
+}
+
+static int cancel_chain(void *arg)
+{
+    struct whorl_task *links[CHAIN];
+    start_chain(links);
+    must(whorl_cancel(links[0], "cut") ? 0 : -EPROTO);
+    look_back_at_chain(links, arg);
     return 0;
 }
 
@@ -645,6 +797,65 @@ static void test_why_is_unknown_without_memory_and_the_cancel_works(void **state
     assert_int_equal(blocks, 0);
 }
 
+/* seen->thread: which of the cancel's allocations fails; afterwards, how many did. */
+static int cancel_chain_without_memory(void *arg)
+{
+    struct seen *const seen = arg;
+    struct whorl_task *links[CHAIN];
+    start_chain(links);
+    faults_order(&(struct faults_order){.entry = FAULTS_alloc,
+                                        .phase = FAULTS_ANY_PHASE,
+                                        .error = -ENOMEM,
+                                        .first = seen->thread});
+    const bool asked = whorl_cancel(links[0], "cut");
+    seen->thread = faults_hits();
+    faults_order(NULL);
+    must(asked ? 0 : -EPROTO);
+    seen->error = whorl_join(links[0], WHORL_NEVER, NULL);
+    look_back_at_chain(links, seen);
+    return 0;
+}
+
+static unsigned count_unknown(const struct seen *seen)
+{
+    unsigned unknown = 0;
+    for (unsigned i = 0; i < CHAIN; i++) {
+        const struct whorl_why *const why = &seen->why[i];
+        assert_int_equal(why->requests, 1);
+        if (why->cause == WHORL_WHY_UNKNOWN) {
+            unknown++;
+            continue;
+        }
+        assert_int_equal(why->cause, WHORL_WHY_TASK);
+        assert_string_equal(why->name, "main");
+        assert_string_equal(why->message, "cut");
+        assert_int_equal(why->hops, i);
+    }
+    return unknown;
+}
+
+static void test_why_of_one_without_memory_leaves_that_of_the_others(void **state)
+{
+    /* Each allocation of a cancel that goes through a chain fails once. */
+    uint32_t hits = 1;
+    unsigned tries = 0;
+    (void)state;
+    for (uint32_t first = 1; hits > 0; first++) {
+        struct seen seen = {.error = UNSET, .thread = first};
+        faults_install();
+        const int error = play(1, cancel_chain_without_memory, &seen);
+        const int blocks = faults_blocks();
+        faults_remove();
+        hits = seen.thread;
+        assert_int_equal(error, 0);
+        assert_int_equal(seen.error, -ECANCELED);
+        assert_int_equal(count_unknown(&seen), hits);
+        assert_int_equal(blocks, 0);
+        tries += hits;
+    }
+    assert_int_equal(tries, CHAIN);
+}
+
 static int cancel_and_count(void *arg)
 {
     struct seen *const seen = arg;
@@ -790,18 +1001,22 @@ int main(void)
         cmocka_unit_test(test_why_tells_a_callback),
         cmocka_unit_test(test_why_is_none_where_nobody_asked),
         cmocka_unit_test(test_why_is_that_of_the_newest_and_tells_what_was_taken_back),
+        cmocka_unit_test(test_why_of_what_a_section_holds_back_is_the_newest),
+        cmocka_unit_test(test_why_of_a_deadline_that_a_section_holds_back),
         cmocka_unit_test(test_why_stays_readable_when_the_runtime_is_gone),
         cmocka_unit_test(test_why_tells_which_deadline_it_was),
         cmocka_unit_test(test_why_tells_a_child_whose_deadline_it_was),
         cmocka_unit_test(test_why_names_the_child_that_failed_its_group),
         cmocka_unit_test(test_why_names_the_block_that_failed_or_cancelled_its_group),
         cmocka_unit_test(test_why_reaches_the_children_of_a_cancelled_block),
+        cmocka_unit_test(test_why_of_a_child_that_comes_late_names_its_group),
         cmocka_unit_test(test_why_tells_of_the_end_of_the_runtime),
         cmocka_unit_test(test_why_tells_through_whom_it_came),
         cmocka_unit_test(test_why_goes_along_when_a_pending_request_meets_an_await),
         cmocka_unit_test(test_why_tells_a_gather_on_the_way),
         cmocka_unit_test(test_why_of_a_gathers_child_names_who_cancelled_the_gather),
         cmocka_unit_test(test_why_is_unknown_without_memory_and_the_cancel_works),
+        cmocka_unit_test(test_why_of_one_without_memory_leaves_that_of_the_others),
         cmocka_unit_test(test_why_costs_no_memory_who_is_not_asked_and_is_given_back),
         cmocka_unit_test(test_why_is_printed_in_words),
         cmocka_unit_test(test_why_is_in_dumps_of_those_who_were_asked),
