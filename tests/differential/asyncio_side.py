@@ -33,6 +33,8 @@ REPLACED = {
                       "that of the cancel it met last: an int has no message of its own",
 }
 
+LATE_MAX = 5  # so often the main task is cancelled before all are
+
 ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE")
 
 
@@ -933,7 +935,7 @@ class World:
         until = 1000
         while True:
             await asyncio.sleep(until - self.loop.time())
-            if self.tasks["main"].done():
+            if self.tasks["main"].done() or until == LATE_MAX * 1000:
                 break
             self.tasks["main"].cancel("late")
             until += 1000
