@@ -45,8 +45,9 @@ WHORL_API WHORL_WARN_UNUSED int whorl_timeout_enter(struct whorl_timeout *timeou
  *   error    how the block ended: 0 or -errno
  *
  * Returns -ETIMEDOUT if the deadline cancelled the block, error is -ECANCELED and nobody else asked
- * the task to end; else error as it was; -EINVAL (timeout NULL). From the task that entered,
- * innermost block first: else the process aborts, with a line that names the call and the task.
+ * the task to end since it was entered (in fast order: or before, unless the task has met that
+ * already); else error as it was; -EINVAL (timeout NULL). From the task that entered, innermost
+ * block first: else the process aborts, with a line that names the call and the task.
  *
  * From:    the task that entered        Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: no

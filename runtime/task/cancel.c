@@ -647,12 +647,37 @@ void whorl__cancel_scope_check(const struct whorl__scope *scope, const char *cal
     }
 }
 
+/* Deadlines outside that are over and not told yet. */
+static int count_late_locked(const struct whorl_task *task)
+{
+    int count = 0;
+    for (const struct whorl__scope *scope = task->scopes; scope != NULL && !scope->shield;
+         scope = scope->outer) {
+        count += scope->timed && scope->state == WHORL__SCOPE_PENDING;
+    }
+    return count;
+}
+
+/*
+ * Which requests are of before the block. A group's: those that the task has met; it gives the
+ * others back (rows TG-10, TG-29). A timeout's, in strict order: all that there are, as in asyncio,
+ * where one that is not met yet may come out as the timeout (TMO-9); but not those of deadlines
+ * outside, which their own blocks tell (TMO-13). In fast order it is a matter of luck whether a
+ * request comes just before the block or just after: it is as of a group, and none is lost (MT-13).
+ */
+static int baseline_locked(const struct whorl_task *task, const struct whorl__scope *scope)
+{
+    const int later = scope->timed && task->loop->strict
+                          ? count_held_locked(task) + count_late_locked(task)
+                          : count_pending_locked(task, task->scopes);
+    return task->requests > later ? task->requests - later : 0;
+}
+
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)
 {
     lock(task);
     whorl__plain_write(&scope->outer);
-    const int met = task->requests - count_pending_locked(task, task->scopes);
-    scope->baseline = met > 0 ? met : 0;
+    scope->baseline = baseline_locked(task, scope);
     scope->outer = task->scopes;
     task->scopes = scope;
     unlock(task);

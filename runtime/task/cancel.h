@@ -27,9 +27,10 @@ struct whorl__scope {
     struct whorl_task *task;      /* C */
     uint64_t serial;              /* M(task): never the same twice in a runtime */
     enum whorl__scope_state state; /* M(task) */
-    int baseline;                 /* C: requests there were when it was entered */
+    int baseline;                 /* C: requests there were when it was entered; cancel.c */
     bool others;                  /* the task's, once it has left: more than those are left */
     bool shield;                  /* C: what is asked outside of it is held back */
+    bool timed;                   /* C: a timeout */
     uint64_t deadline_ns;         /* A: written by the task, or by who has set moving */
     bool armed;                   /* as deadline_ns */
     bool queued;                  /* as deadline_ns: an expiry waits in the loop's list */

@@ -92,6 +92,7 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
     *scope = (struct whorl__scope){
         .task = task,
         .deadline_ns = (uint64_t)deadline_ns,
+        .timed = true,
         .serial = whorl__serials_draw(&task->loop->scope_serials, &task->runtime->scopes_made),
     };
     whorl__cancel_scope_enter(task, scope);

@@ -15,8 +15,8 @@ REPLACED = {
     "clock": "time is played: the poll jumps to the next timer; one unit is a millisecond",
     "Timer": "timers of equal time fire in the order in which they were made; asyncio leaves it open",
     "Task.uncancel": "3.13: a request that was not delivered is withdrawn with the last uncancel",
-    "Timeout": "3.12: the baseline of requests; 3.11 expects none at all. A request that was pending at "
-               "the entry is not of before (asyncio counts it, rows TMO-8 and TMO-9)",
+    "Timeout": "3.11.4 (Debian has 3.11.2), gh-102780: the base is the count of requests at the "
+               "entry",
     "wait_for": "3.12: in place, on a timeout block; 3.11 makes a task and waits for it",
     "gather": "3.12: children that are done are counted before the gather is returned; cancelled, it "
               "ends when all children have (GATH-9, asyncio's with the first failure), with the message "
@@ -208,7 +208,7 @@ class Timeout:
 
     async def __aenter__(self):
         self.task = asyncio.current_task()
-        self.baseline = self.task.cancelled_before()
+        self.baseline = self.task.cancelling()
         self.state = "open"
         self.reschedule(self.when)
         return self
