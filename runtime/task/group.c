@@ -87,6 +87,12 @@ static void unlock(struct group *group)
     whorl__spin_unlock(&group->lock);
 }
 
+/* The end has seen that all children ended, or waits and is about to: nothing changes any more. */
+static bool is_over_locked(const struct group *group)
+{
+    return group->over || (group->waiting != 0 && group->pending == 0);
+}
+
 /* ---- asking everybody to end ---- */
 
 /* The next child to be asked, with a reference; NULL: all were. */
@@ -129,12 +135,13 @@ static void ask_all(struct group *group, bool block_too, const struct whorl_why 
 /* True: the caller is the one who aborts. */
 static bool begin_abort_locked(struct group *group)
 {
-    const bool first = !group->aborting && !group->over;
-    group->aborting = true;
+    const bool first = !group->aborting && !is_over_locked(group);
+    group->aborting |= first;
     return first;
 }
 
-static void abort_group(struct group *group, bool block_too, const struct whorl_why *why)
+/* True: the caller was the first. */
+static bool abort_group(struct group *group, bool block_too, const struct whorl_why *why)
 {
     lock(group);
     const bool first = begin_abort_locked(group);
@@ -142,6 +149,7 @@ static void abort_group(struct group *group, bool block_too, const struct whorl_
     if (first) {
         ask_all(group, block_too, why);
     }
+    return first;
 }
 
 /* ---- a child ends ---- */
@@ -215,7 +223,7 @@ static bool reserve(struct group *group)
 {
     lock(group);
     const bool open =
-        (!group->aborting || WHORL__BUG(GROUP_TAKES_WHILE_IT_ABORTS)) && !group->over;
+        (!group->aborting || WHORL__BUG(GROUP_TAKES_WHILE_IT_ABORTS)) && !is_over_locked(group);
     group->pending += open;
     unlock(group);
     return open;
@@ -323,7 +331,7 @@ void whorl_group_cancel(struct whorl_group *opaque)
     if (group->scope.task != NULL && !whorl__task_is_inherited(group->scope.task)) {
         struct whorl_why why;
         whorl__why_asked(&why);
-        abort_group(group, true, &why);
+        (void)abort_group(group, true, &why);
     }
 }
 
@@ -338,11 +346,12 @@ static bool await_last(struct group *group, whorl__handle handle)
     return over;
 }
 
-static void abort_as_cancelled(struct group *group, struct whorl_task *task)
+/* True: nothing had aborted the group before. */
+static bool abort_as_cancelled(struct group *group, struct whorl_task *task)
 {
     struct whorl_why why;
     whorl__why_passed_on(&why, task);
-    abort_group(group, false, &why);
+    return abort_group(group, false, &why);
 }
 
 /* The block has ended with that error. */
@@ -350,23 +359,33 @@ static void abort_as_failed(struct group *group, struct whorl_task *task, int er
 {
     struct whorl_why why;
     if (error == -ECANCELED) {
-        abort_as_cancelled(group, task);
+        (void)abort_as_cancelled(group, task);
     } else {
         why_failed(group, task, &why);
-        abort_group(group, false, &why);
+        (void)abort_group(group, false, &why);
     }
 }
 
-/* True: the task was cancelled meanwhile, before anything had aborted the group. */
-static bool wait_for_children(struct group *group, struct whorl_task *task)
+/*
+ * cancelled: the block was. True: it was, or is now. Of several cancels the one that ended the
+ * group, as the block's own or as the first here, is passed on, and so is its message.
+ */
+static bool wait_for_children(struct group *group, struct whorl_task *task, bool cancelled)
 {
-    bool cancelled = false;
+    const char *message = whorl_cancel_message();
+    bool decided = cancelled;
     while (!await_last(group, whorl__park_begin(task))) {
         whorl__park(task, WHORL__PARK_GROUP);
         if (whorl__cancel_take(task)) {
             cancelled = true;
-            abort_as_cancelled(group, task);
+            if (abort_as_cancelled(group, task)) {
+                decided = true;
+                message = task->delivered_message;
+            }
         }
+    }
+    if (decided) {
+        task->delivered_message = message;
     }
     return cancelled;
 }
@@ -392,12 +411,10 @@ static void hand_over(struct group *group, struct whorl_errors **ret_errors)
     }
 }
 
-/* The block's cancel goes on outside unless it was the group's own, or the one from outside that
- * came beside it is still to be delivered. */
-static bool stands(const struct group *group, const struct whorl_task *task)
+/* The block's cancel goes on outside, unless nobody but the group itself has asked. */
+static bool stands(const struct group *group)
 {
-    const bool own = group->scope.state != WHORL__SCOPE_QUIET;
-    return !own || (group->scope.others && !whorl__state_cancel_pending(&task->word));
+    return group->scope.state == WHORL__SCOPE_QUIET || group->scope.others;
 }
 
 int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors **ret_errors)
@@ -407,7 +424,6 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
     }
     struct group *const group = group_of(opaque);
     struct whorl_task *const task = group->scope.task;
-    bool cancelled = error == -ECANCELED;
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
@@ -415,7 +431,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
     if (error != 0 && !WHORL__BUG(GROUP_LEAVES_ITS_CHILDREN)) {
         abort_as_failed(group, task, error);
     }
-    cancelled |= wait_for_children(group, task);
+    const bool cancelled = wait_for_children(group, task, error == -ECANCELED);
     (void)whorl__cancel_scope_leave(task, &group->scope, cancelled);
     const bool others = group->scope.others;
     const bool block_failed = error != 0 && error != -ECANCELED;
@@ -431,7 +447,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
     if (first != 0) {
         return first;
     }
-    return cancelled && stands(group, task) ? -ECANCELED : 0;
+    return cancelled && stands(group) ? -ECANCELED : 0;
 }
 
 /* ---- the list of errors ---- */

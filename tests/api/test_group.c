@@ -1,6 +1,7 @@
 /*
  * Task groups; rows TG of asyncio's semantics.
  */
+#include <stdio.h>
 #include "support/play.h"
 
 #include "sched/sched.h"
@@ -682,6 +683,54 @@ static void test_tg_26_cancel_of_a_group_ends_it_without_error(void **state)
     }
 }
 
+struct window {
+    struct whorl_group group;
+    struct whorl_task *group_task;
+    int added, outside, cancelling;
+    bool ran;
+};
+
+static int note_that_it_ran(void *arg)
+{
+    *(bool *)arg = true;
+    return 0;
+}
+
+/* The child has ended, its end was told in this pass, and the block goes on in the next. */
+static int come_in_the_window(void *arg)
+{
+    struct window *const window = arg;
+    must(whorl_yield());
+    window->added = whorl_group_spawn(&window->group, note_that_it_ran, &window->ran, NULL, NULL);
+    whorl_group_cancel(&window->group);
+    window->cancelling = whorl_task_cancelling(window->group_task);
+    return 0;
+}
+
+static int play_window(void *arg)
+{
+    struct window *const window = arg;
+    window->group_task = whorl_task_current();
+    must(whorl_group_begin(&window->group));
+    must(whorl_group_spawn(&window->group, do_nothing, NULL, NULL, NULL));
+    struct whorl_task *const other_task = start(come_in_the_window, window);
+    window->outside = whorl_group_end(&window->group, 0, NULL);
+    must(finish(other_task));
+    return 0;
+}
+
+static void test_tg_13_and_26_all_have_ended_and_the_end_waits_still(void **state)
+{
+    /* As in asyncio the group is over then: it takes no child, and a cancel asks nobody. */
+    (void)state;
+    struct window window = {.added = UNSET, .outside = UNSET, .cancelling = UNSET};
+    assert_int_equal(play(1, play_window, &window), 0);
+    assert_int_equal(window.added, -ESHUTDOWN);
+    assert_int_equal(window.cancelling, 0);
+    assert_int_equal(window.outside, 0);
+    assert_false(window.ran);
+}
+
 struct both {
     struct child child;
     struct whorl_task *task;
@@ -716,6 +765,87 @@ static void test_tg_27_group_cancel_beside_an_outside_cancel(void **state)
         struct both both = {.child = {.waits = true, .answer = PASS_ON}, .outside = UNSET};
         assert_int_equal(play(loops, play_both, &both), 0);
         assert_int_equal(both.outside, -ECANCELED);
+    }
+}
+
+struct pending {
+    int outside, cancelling, then;
+};
+
+static int leave_with_cancel_pending(void *arg)
+{
+    struct pending *const pending = arg;
+    struct whorl_group group;
+    (void)whorl_cancel(whorl_task_current(), "from outside");
+    must(whorl_group_begin(&group));
+    whorl_group_cancel(&group);
+    pending->outside = whorl_group_end(&group, -ECANCELED, NULL);
+    pending->cancelling = whorl_task_cancelling(whorl_task_current());
+    pending->then = whorl_yield();
+    return 0;
+}
+
+static void test_tg_27_a_block_that_ends_cancelled_while_one_is_pending(void **state)
+{
+    /* It says so, and the one that is pending is delivered all the same. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct pending pending = {.outside = UNSET};
+        assert_int_equal(play(loops, leave_with_cancel_pending, &pending), 0);
+        assert_int_equal(pending.outside, -ECANCELED);
+        assert_int_equal(pending.cancelling, 1);
+        assert_int_equal(pending.then, -ECANCELED);
+    }
+}
+
+struct messages {
+    struct whorl_future *until;
+    char seen[16];
+};
+
+static int outlast_cancels(void *arg)
+{
+    const struct messages *const messages = arg;
+    while (!whorl_future_done(messages->until)) {
+        (void)whorl_future_join(messages->until, WHORL_NEVER, NULL);
+    }
+    return 0;
+}
+
+/* Its end waits for a child that takes its time, and is cancelled again meanwhile. */
+static int be_cancelled_twice(void *arg)
+{
+    struct messages *const messages = arg;
+    struct whorl_group group;
+    must(whorl_group_begin(&group));
+    must(whorl_group_spawn(&group, outlast_cancels, messages, NULL, NULL));
+    const int error = whorl_group_end(&group, wait_for_ever(), NULL);
+    const char *const message = whorl_cancel_message();
+    snprintf(messages->seen, sizeof messages->seen, "%s", message == NULL ? "none" : message);
+    return error;
+}
+
+static int play_messages(void *arg)
+{
+    struct messages *const messages = arg;
+    struct whorl_task *const task = start(be_cancelled_twice, messages);
+    settle();
+    (void)whorl_cancel(task, "the first");
+    settle();
+    (void)whorl_cancel(task, "the second");
+    settle();
+    must(whorl_future_set_result(messages->until, NULL));
+    return finish(task) == -ECANCELED ? 0 : 1;
+}
+
+static void test_canc_23_a_group_passes_on_the_message_that_ended_it(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct messages messages = {.until = new_future()};
+        assert_int_equal(play(loops, play_messages, &messages), 0);
+        assert_string_equal(messages.seen, "the first");
+        whorl_future_unref(messages.until);
     }
 }
 
@@ -945,7 +1075,10 @@ int main(void)
         cmocka_unit_test(test_tg_22_child_is_given_a_name_as_any_task),
         cmocka_unit_test(test_tg_23_group_that_lives_long_does_not_grow),
         cmocka_unit_test(test_tg_26_cancel_of_a_group_ends_it_without_error),
+        cmocka_unit_test(test_tg_13_and_26_all_have_ended_and_the_end_waits_still),
         cmocka_unit_test(test_tg_27_group_cancel_beside_an_outside_cancel),
+        cmocka_unit_test(test_tg_27_a_block_that_ends_cancelled_while_one_is_pending),
+        cmocka_unit_test(test_canc_23_a_group_passes_on_the_message_that_ended_it),
         cmocka_unit_test(test_tg_28_empty_group_does_not_suspend),
         cmocka_unit_test(test_tmo_20_timeout_around_a_group),
         cmocka_unit_test(test_mt_16_children_of_many_loops_fail_at_any_moment),

@@ -338,9 +338,6 @@ static int leave_group(struct actor *actor, const struct step *step, int result,
     char line[256];
     char outcome[64] = "left";
     size_t used = (size_t)snprintf(line, sizeof line, "end of %s", step->text);
-    if (error == -ECANCELED) {
-        actor->message = whorl_cancel_message();
-    }
     if (error != 0) {
         actor_error_text(actor, error, outcome, sizeof outcome);
     }
@@ -372,6 +369,9 @@ static int step_group(struct actor *actor, const struct step *step)
     const int error = whorl_group_end(&group, result < 0 ? result : 0, &errors);
     actor->blocks--;
     open_group(object, NULL);
+    if (error == -ECANCELED && result != -ECANCELED) {
+        actor->message = whorl_cancel_message(); /* else the block's own goes on */
+    }
     result = leave_group(actor, step, result < 0 ? 0 : result, error, errors);
     whorl_errors_free(errors);
     return result;
