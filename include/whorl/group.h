@@ -36,7 +36,7 @@ struct whorl_errors;
 /*
  * whorl_group_begin - from here on children may be added, until whorl_group_end.
  *
- * Returns 0, -EPERM (not in a task), -EALREADY (the caller has this group open).
+ * Returns 0, -EPERM (not in a task), -EALREADY (the caller has this group open), -EINVAL (NULL).
  *
  * From:    a task                       Thread-safe: no: the group is the caller's
  * Waits:   no                           Cancellation point: no      Allocates: no
@@ -89,7 +89,8 @@ WHORL_API void whorl_group_cancel(struct whorl_group *group);
  * Returns 0; the first failure of a child, or `error` if only the block failed; -ECANCELED if the
  * task was cancelled from outside and nothing failed. Where something failed and the task was
  * cancelled from outside too, the failure is returned and the cancel comes at the next wait. The
- * cancel that the group itself gave to its block is taken back.
+ * cancel that the group itself gave to its block is taken back. -EINVAL: it is NULL, or was never
+ * begun (zeroed memory, or a begin that failed).
  *
  * From:    the task that began the group, blocks and timeouts inside it closed before; else the
  *          process aborts, with a line that names the call and the task

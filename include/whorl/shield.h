@@ -63,7 +63,7 @@ struct whorl_shield {
  * no wait, and is not passed on to what the task awaits. Timeouts and groups that are opened inside
  * work as ever; a deadline inside is what keeps clean-up from taking for ever. Sections nest.
  *
- * Returns 0, -EPERM (not in a task).
+ * Returns 0, -EPERM (not in a task), -EALREADY (the caller is in this section), -EINVAL (NULL).
  *
  * From:    a task                       Thread-safe: no: the section is the caller's
  * Waits:   no                           Cancellation point: no      Allocates: no

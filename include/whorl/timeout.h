@@ -30,7 +30,8 @@ struct whorl_timeout {
  *
  *   deadline_ns  WHORL_NEVER: none for now; one that has passed cancels at the next real wait
  *
- * Returns 0, -EPERM (not in a task), -ENOMEM (no room for the timer). On failure no block is open.
+ * Returns 0, -EPERM (not in a task), -ENOMEM (no room for the timer), -EINVAL (timeout NULL): then
+ * no block is open; or -EALREADY: the caller has this one open, and it stays as it is.
  *
  * From:    a task                       Waits: no      Allocates: room for timers
  * Model:   asyncio.timeout_at, __aenter__
@@ -58,8 +59,9 @@ WHORL_API int whorl_timeout_exit(struct whorl_timeout *timeout, int error);
 
 /*
  * Move the deadline; to the past fires at once, WHORL_NEVER switches it off. From any thread while
- * the block is open (the caller sees to that): 0, -EINVAL (it has expired already), or -ENOMEM (no
- * room for the timer; the block then has no deadline).
+ * the block is open (the caller sees to that): 0, -EINVAL (the deadline has passed and cancels the
+ * block; it was left, or never entered), or -ENOMEM (no room for the timer; the block then has no
+ * deadline).
  *
  * From:    anywhere                     Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: room for timers
@@ -68,8 +70,8 @@ WHORL_API int whorl_timeout_exit(struct whorl_timeout *timeout, int error);
  */
 WHORL_API int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns);
 
-/* The deadline, WHORL_NEVER if none; whether it cancelled the block, or, in strict
- * order, will at its next wait. */
+/* The deadline, WHORL_NEVER if none; whether it cancelled the block, or, in strict order, will at
+ * its next wait: also when the block was left. */
 WHORL_API int64_t whorl_timeout_when(const struct whorl_timeout *timeout);
 WHORL_API bool whorl_timeout_expired(const struct whorl_timeout *timeout);
 

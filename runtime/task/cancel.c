@@ -594,13 +594,15 @@ static int count_held_locked(const struct whorl_task *task)
     return shield != NULL ? count_pending_locked(task, shield) : 0;
 }
 
-static bool is_open(const struct whorl_task *task, const struct whorl__scope *wanted)
+/* Without the lock: the list of the running task is written by itself alone. */
+bool whorl__cancel_scope_is_own_slow(const struct whorl_task *task,
+                                     const struct whorl__scope *scope)
 {
-    const struct whorl__scope *scope = task->scopes;
-    while (scope != NULL && scope != wanted) {
-        scope = scope->outer;
+    const struct whorl__scope *open = task->scopes;
+    while (open != NULL && open != scope) {
+        open = open->outer;
     }
-    return scope != NULL;
+    return open != NULL;
 }
 
 enum { WHAT_BYTES = WHORL_TASK_NAME_MAX + 64 };
@@ -613,9 +615,12 @@ static const char *what_is_wrong(const struct whorl__scope *scope, const struct 
     if (scope->task == NULL) {
         return "a block that was never entered";
     }
+    if (!whorl__scope_is_open(scope)) {
+        return scope->task == self ? "a block that it has left before"
+                                   : "a block that was left before";
+    }
     if (scope->task == self) {
-        return is_open(self, scope) ? "a block in which another one is still open"
-                                    : "a block that it has left before";
+        return "a block in which another one is still open";
     }
     whorl__task_copy_name(scope->task, owner, sizeof owner);
     snprintf(room, WHAT_BYTES, "a block that task \"%s\" has entered", owner);
@@ -683,12 +688,19 @@ void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *sco
     unlock(task);
 }
 
+/* Before the lock is taken: that has the store seen as long as the block's memory is there. */
+static void set_left(struct whorl__scope *scope)
+{
+    whorl__store_relaxed_u32(&scope->left, 1); /* relaxed: orders nothing, see scope_is_open */
+}
+
 /*
  * A deadline that came when the block was on its way out with -ECANCELED already, say by that of an
  * inner block, needs no delivery of its own: the inner block has left it to this one to tell.
  */
 bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope, bool cancelled)
 {
+    set_left(scope);
     lock(task);
     WHORL_ASSERT(task->scopes == scope); /* scope_check */
     task->scopes = scope->outer;
@@ -760,6 +772,7 @@ void whorl__cancel_section_enter(struct whorl_task *task, struct whorl__section 
 void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section *section)
 {
     bool taken;
+    set_left(&section->scope);
     lock(task);
     WHORL_ASSERT(task->scopes == &section->scope); /* scope_check */
     task->scopes = section->scope.outer;

@@ -9,6 +9,8 @@
 #ifndef WHORL_TASK_CANCEL_H
 #define WHORL_TASK_CANCEL_H
 
+#include "task/future.h"
+
 #include "sched/sched.h"
 #include "whorl/why.h"
 
@@ -35,6 +37,7 @@ struct whorl__scope {
     bool armed;                   /* as deadline_ns */
     bool queued;                  /* as deadline_ns: an expiry waits in the loop's list */
     uint32_t moving;              /* A: somebody reschedules; set under M(task) */
+    uint32_t left;                /* A: by the task: over; from then on task may be gone */
     struct whorl__timer timer;
 };
 
@@ -80,6 +83,30 @@ void whorl__cancel_await_end(struct whorl_task *task);
 static inline bool whorl__scope_expired(const struct whorl__scope *scope)
 {
     return scope->state == WHORL__SCOPE_DELIVERED || scope->state == WHORL__SCOPE_ON_ITS_WAY;
+}
+
+/* Whether the block is one that was entered, and not left: else its task may be gone, or is none.
+ * relaxed: who has nothing else to tell that it is open has to see to that, as its memory goes. */
+static inline bool whorl__scope_is_open(const struct whorl__scope *scope)
+{
+    return scope->task != NULL && !whorl__load_relaxed_u32(&scope->left); /* relaxed: see there */
+}
+
+/* A block of the parent's, in a child of fork: its task is not to be touched. */
+static inline bool whorl__scope_is_inherited(const struct whorl__scope *scope)
+{
+    return WHORL_UNLIKELY(whorl__fork_generation != 0) && whorl__scope_is_open(scope) &&
+           whorl__task_is_inherited(scope->task);
+}
+
+/* Whether it is among the open ones of the running task: so its memory is in use. */
+bool whorl__cancel_scope_is_own_slow(const struct whorl_task *task,
+                                     const struct whorl__scope *scope);
+
+static inline bool whorl__cancel_scope_is_own(const struct whorl_task *task,
+                                              const struct whorl__scope *scope)
+{
+    return task->scopes != NULL && whorl__cancel_scope_is_own_slow(task, scope);
 }
 
 /*

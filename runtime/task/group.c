@@ -249,6 +249,9 @@ int whorl_group_spawn(struct whorl_group *opaque, whorl_body *body, void *arg,
     if (group->scope.task == NULL) {
         return -EINVAL;
     }
+    if (!whorl__scope_is_open(&group->scope)) {
+        return -ESHUTDOWN;
+    }
     if (whorl__task_is_inherited(group->scope.task)) {
         return -ECHILD;
     }
@@ -287,16 +290,6 @@ give_back:
 
 /* ---- the block ---- */
 
-/* By the task itself, which alone changes the list. */
-static bool is_open(const struct whorl_task *task, const struct group *group)
-{
-    const struct whorl__scope *scope = task->scopes;
-    while (scope != NULL && scope != &group->scope) {
-        scope = scope->outer;
-    }
-    return scope != NULL;
-}
-
 int whorl_group_begin(struct whorl_group *opaque)
 {
     if (opaque == NULL) {
@@ -305,9 +298,10 @@ int whorl_group_begin(struct whorl_group *opaque)
     struct group *const group = group_of(opaque);
     struct whorl_task *const task = whorl__task_current();
     if (task == NULL) {
+        *group = (struct group){.scope.task = NULL}; /* so that it is none that was begun */
         return whorl__error_outside();
     }
-    if (is_open(task, group)) {
+    if (whorl__cancel_scope_is_own(task, &group->scope)) {
         return -EALREADY;
     }
     *group = (struct group){
@@ -328,7 +322,7 @@ void whorl_group_cancel(struct whorl_group *opaque)
         return;
     }
     struct group *const group = group_of(opaque);
-    if (group->scope.task != NULL && !whorl__task_is_inherited(group->scope.task)) {
+    if (whorl__scope_is_open(&group->scope) && !whorl__task_is_inherited(group->scope.task)) {
         struct whorl_why why;
         whorl__why_asked(&why);
         (void)abort_group(group, true, &why);
@@ -424,7 +418,7 @@ int whorl_group_end(struct whorl_group *opaque, int error, struct whorl_errors *
     }
     struct group *const group = group_of(opaque);
     struct whorl_task *const task = group->scope.task;
-    if (whorl__task_is_inherited(task)) {
+    if (whorl__scope_is_inherited(&group->scope)) {
         return -ECHILD;
     }
     whorl__cancel_scope_check(&group->scope, "whorl_group_end");

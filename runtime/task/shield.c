@@ -125,10 +125,15 @@ int whorl_shield_begin(struct whorl_shield *shield)
         return -EINVAL;
     }
     struct whorl_task *const task = whorl__task_current();
+    struct whorl__section *const section = section_of(shield);
     if (task == NULL) {
+        *section = (struct whorl__section){.message = NULL}; /* so that its end is told of */
         return whorl__error_outside();
     }
-    whorl__cancel_section_enter(task, section_of(shield));
+    if (whorl__cancel_scope_is_own(task, &section->scope)) {
+        return -EALREADY;
+    }
+    whorl__cancel_section_enter(task, section);
     return 0;
 }
 
@@ -139,7 +144,7 @@ void whorl_shield_end(struct whorl_shield *shield)
     }
     struct whorl__section *const section = section_of(shield);
     struct whorl_task *const task = section->scope.task;
-    if (!whorl__task_is_inherited(task)) {
+    if (!whorl__scope_is_inherited(&section->scope)) {
         whorl__cancel_scope_check(&section->scope, "whorl_shield_end");
         whorl__cancel_section_leave(task, section);
         whorl__plain_write(&section->message); /* it goes: who still looks at it races */

@@ -85,10 +85,14 @@ int whorl_timeout_enter(struct whorl_timeout *timeout, int64_t deadline_ns)
         return -EINVAL;
     }
     struct whorl_task *const task = whorl__task_current();
+    struct whorl__scope *const scope = scope_of(timeout);
     if (task == NULL) {
+        *scope = (struct whorl__scope){0}; /* so that who leaves it all the same is told */
         return whorl__error_outside();
     }
-    struct whorl__scope *const scope = scope_of(timeout);
+    if (WHORL_UNLIKELY(whorl__cancel_scope_is_own(task, scope))) {
+        return -EALREADY;
+    }
     *scope = (struct whorl__scope){
         .task = task,
         .deadline_ns = (uint64_t)deadline_ns,
@@ -117,7 +121,7 @@ int whorl_timeout_exit(struct whorl_timeout *timeout, int error)
         return -EINVAL;
     }
     struct whorl__scope *const scope = scope_of(timeout);
-    if (whorl__task_is_inherited(scope->task)) {
+    if (whorl__scope_is_inherited(scope)) {
         return -ECHILD;
     }
     whorl__cancel_scope_check(scope, "whorl_timeout_exit");
@@ -187,6 +191,9 @@ int whorl_timeout_reschedule(struct whorl_timeout *timeout, int64_t deadline_ns)
         return -EINVAL;
     }
     struct whorl__scope *const scope = scope_of(timeout);
+    if (!whorl__scope_is_open(scope)) {
+        return -EINVAL;
+    }
     if (whorl__task_is_inherited(scope->task)) {
         return -ECHILD;
     }
@@ -229,7 +236,7 @@ bool whorl_timeout_expired(const struct whorl_timeout *timeout)
         return false;
     }
     struct whorl__scope *const scope = scope_of((struct whorl_timeout *)(uintptr_t)timeout);
-    if (whorl__task_is_inherited(scope->task)) {
+    if (!whorl__scope_is_open(scope) || whorl__task_is_inherited(scope->task)) {
         return whorl__scope_expired(scope);
     }
     whorl__spin_lock(&scope->task->lock);

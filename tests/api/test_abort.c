@@ -219,6 +219,56 @@ static int exit_timeout_never_entered(void *arg)
     return whorl_timeout_exit(&timeout, 0);
 }
 
+/* ---- of which the begin was refused, what nobody has looked at ---- */
+
+static void fill(void *memory, size_t bytes)
+{
+    for (unsigned char *at = memory; bytes > 0; bytes--) {
+        *at++ = 0x5a;
+    }
+}
+
+static void exit_timeout_in_a_call(void *arg)
+{
+    struct whorl_timeout timeout;
+    (void)arg;
+    fill(&timeout, sizeof timeout);
+    (void)!whorl_timeout_enter(&timeout, 0);
+    (void)whorl_timeout_exit(&timeout, 0);
+}
+
+static void end_section_in_a_call(void *arg)
+{
+    struct whorl_shield shield;
+    (void)arg;
+    fill(&shield, sizeof shield);
+    (void)!whorl_shield_begin(&shield);
+    whorl_shield_end(&shield);
+}
+
+static int exit_timeout_refused(void *arg)
+{
+    (void)arg;
+    must(whorl_call_soon(exit_timeout_in_a_call, NULL, NULL, NULL));
+    return whorl_sleep(WHORL_SECOND);
+}
+
+static int end_section_refused(void *arg)
+{
+    (void)arg;
+    must(whorl_call_soon(end_section_in_a_call, NULL, NULL, NULL));
+    return whorl_sleep(WHORL_SECOND);
+}
+
+static void test_abort_block_left_whose_begin_was_refused(void **state)
+{
+    (void)state;
+    expect_abort(exit_timeout_refused, "(whorl_timeout_exit outside of a task: "
+                                       "a block that was never entered)\n");
+    expect_abort(end_section_refused, "(whorl_shield_end outside of a task: "
+                                      "a block that was never entered)\n");
+}
+
 static int return_from_timeout(void *arg)
 {
     static struct whorl_timeout timeout;
@@ -372,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_abort_timeout_left_by_a_plain_thread),
         cmocka_unit_test(test_abort_block_left_before_the_one_inside),
         cmocka_unit_test(test_abort_block_left_twice_or_never),
+        cmocka_unit_test(test_abort_block_left_whose_begin_was_refused),
         cmocka_unit_test(test_abort_timeout_of_a_body_left_in_another_task),
         cmocka_unit_test(test_abort_asker_leaves_around_an_open_timeout_of_the_body),
         cmocka_unit_test(test_abort_body_returns_with_a_group_open),

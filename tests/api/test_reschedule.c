@@ -129,6 +129,79 @@ static void test_tmo_17_once_expired_it_cannot_be_moved(void **state)
     }
 }
 
+static int move_closed(void *arg)
+{
+    struct move *const move = arg;
+    struct whorl_timeout timeout = {0};
+    move->moved = whorl_timeout_reschedule(&timeout, whorl_after(WHORL_SECOND));
+    move->expired = whorl_timeout_expired(&timeout);
+    must(whorl_timeout_enter(&timeout, WHORL_NEVER));
+    must(whorl_timeout_exit(&timeout, 0));
+    move->inside = whorl_timeout_reschedule(&timeout, whorl_now());
+    move->then = whorl_yield(); /* no deadline was set on what is no block */
+    return 0;
+}
+
+static void test_tmo_17_before_it_was_entered_and_when_it_was_left_it_cannot_be_moved(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct move move = {.moved = UNSET, .inside = UNSET, .then = UNSET, .expired = true};
+        assert_int_equal(play(loops, move_closed, &move), 0);
+        assert_int_equal(move.moved, -EINVAL);
+        assert_int_equal(move.inside, -EINVAL);
+        assert_int_equal(move.then, 0);
+        assert_false(move.expired);
+    }
+}
+
+static struct whorl_timeout kept; /* longer than its task and its runtime */
+
+static int expire_kept(void *arg)
+{
+    (void)arg;
+    must(whorl_timeout_enter(&kept, whorl_after(WHORL_MILLISECOND)));
+    return whorl_timeout_exit(&kept, wait_for_ever()) == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+static void test_timeout_can_be_asked_when_its_runtime_is_gone(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        assert_int_equal(play(loops, expire_kept, NULL), 0);
+        assert_true(whorl_timeout_expired(&kept));
+        assert_true(whorl_timeout_when(&kept) < whorl_now());
+        assert_int_equal(whorl_timeout_reschedule(&kept, WHORL_NEVER), -EINVAL);
+    }
+}
+
+static int enter_twice(void *arg)
+{
+    struct move *const move = arg;
+    struct whorl_timeout timeout;
+    struct whorl_timeout inner;
+    must(whorl_timeout_enter(&timeout, whorl_after(WHORL_MILLISECOND)));
+    must(whorl_timeout_enter(&inner, WHORL_NEVER));
+    move->moved = whorl_timeout_enter(&timeout, WHORL_NEVER);
+    move->inside = whorl_timeout_exit(&inner, wait_for_ever());
+    leave(move, &timeout);
+    return 0;
+}
+
+static void test_tmo_18_open_block_is_not_entered_once_more(void **state)
+{
+    /* And goes on as it was: the deadline of the first time counts. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct move move = {.moved = UNSET, .inside = UNSET, .outside = UNSET, .then = UNSET};
+        assert_int_equal(play(loops, enter_twice, &move), 0);
+        assert_int_equal(move.moved, -EALREADY);
+        assert_int_equal(move.inside, -ECANCELED);
+        assert_int_equal(move.outside, -ETIMEDOUT);
+        assert_int_equal(move.then, 0);
+    }
+}
+
 /* ---- by another task ---- */
 
 struct remote {
@@ -232,6 +305,10 @@ int main(void)
         cmocka_unit_test(test_tmo_16_to_another_time_fires_then),
         cmocka_unit_test(test_tmo_16_to_the_past_fires_at_the_next_wait),
         cmocka_unit_test(test_tmo_17_once_expired_it_cannot_be_moved),
+        cmocka_unit_test(
+            test_tmo_17_before_it_was_entered_and_when_it_was_left_it_cannot_be_moved),
+        cmocka_unit_test(test_timeout_can_be_asked_when_its_runtime_is_gone),
+        cmocka_unit_test(test_tmo_18_open_block_is_not_entered_once_more),
         cmocka_unit_test(test_tmo_16_another_task_may_move_it),
         cmocka_unit_test(test_mt_15_deadline_that_comes_while_leaving_is_taken_back),
     };
