@@ -161,7 +161,7 @@ WHORL_API uint64_t whorl_runtime_current(void);
 /*
  * whorl_runtimes - which runtimes run in this process.
  *
- *   ret_ids  the first max of them, oldest first; may be NULL if max is 0
+ *   ret_ids  the first max of them, oldest first; may be NULL
  *
  * Returns how many there are, which may be more than max.
  *

@@ -34,7 +34,8 @@ struct whorl_iterator {
  *
  *   ret_item  written on success only; may be NULL
  *
- * Returns 0, -ENODATA (there are no more), or what the iterator's own function returns.
+ * Returns 0, -ENODATA (there are no more), -EINVAL (it is NULL, or has no next), or what the
+ * iterator's own function returns.
  *
  * From:    as the iterator says         Thread-safe: as the iterator says
  * Waits:   as the iterator says         Cancellation point: if it waits

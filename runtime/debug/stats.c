@@ -319,7 +319,7 @@ size_t whorl_runtimes(uint64_t *ret_ids, size_t max)
     size_t count = 0;
     struct whorl__runtime *runtime = NULL;
     while ((runtime = whorl__roster_next(runtime)) != NULL) {
-        if (count < max) {
+        if (count < max && ret_ids != NULL) {
             ret_ids[count] = runtime->id;
         }
         count++;

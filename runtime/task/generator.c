@@ -493,7 +493,7 @@ struct whorl_iterator *whorl_generator_iterator(struct whorl_generator *generato
 
 int whorl_iterator_next(struct whorl_iterator *iterator, void **ret_item)
 {
-    if (iterator == NULL) {
+    if (iterator == NULL || iterator->next == NULL) {
         return -EINVAL;
     }
     return iterator->next(iterator, ret_item);

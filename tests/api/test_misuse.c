@@ -33,6 +33,8 @@ struct world {
     struct whorl_runtime *other;  /* lives, without a task */
     struct whorl_runtime *closed;
     struct whorl_group zeroed;
+    struct whorl_timeout no_timeout;    /* zeroed, and the next */
+    struct whorl_iterator no_iterator;
     struct whorl_local_token token; /* used */
     struct whorl_report report;     /* without a message */
     int foreign;                    /* a descriptor that is not whorl's */
@@ -103,6 +105,31 @@ static int answer_step(const struct whorl_graph_step *step, void *arg)
     (void)step;
     (void)arg;
     return -EXDEV;
+}
+
+/* What a begin that is refused leaves is no group. */
+static long group_refused(void)
+{
+    struct whorl_group group;
+    for (size_t i = 0; i < sizeof group.opaque / sizeof group.opaque[0]; i++) {
+        group.opaque[i] = UINT64_C(0x5a5a5a5a5a5a5a5a);
+    }
+    const int begun = whorl_group_begin(&group);
+    const int spawned = begun != 0 ? whorl_group_spawn(&group, never_run, NULL, NULL, NULL) : 0;
+    whorl_group_cancel(&group);
+    const int ended = whorl_group_end(&group, 0, NULL);
+    return begun != 0 && spawned != ended ? -EPROTO : ended;
+}
+
+static long twice_section(void)
+{
+    struct whorl_shield shield;
+    int error = whorl_shield_begin(&shield);
+    if (error == 0) {
+        error = whorl_shield_begin(&shield);
+        whorl_shield_end(&shield);
+    }
+    return error;
 }
 
 static long twice_timeout(void)
@@ -376,6 +403,10 @@ static long end_section_twice(void)
     X(group_spawn_ended, add_after_end(), -EPERM, -ESHUTDOWN) \
     X(group_cancel_null, (whorl_group_cancel(NULL), whorl_group_cancel(&w->zeroed), 0), 0, 0) \
     X(group_end_null, whorl_group_end(NULL, 0, NULL), -EINVAL, -EINVAL) \
+    X(group_refused, group_refused(), -EINVAL, 0) \
+    X(section_twice, twice_section(), -EPERM, -EALREADY) \
+    X(timeout_reschedule_zeroed, whorl_timeout_reschedule(&w->no_timeout, 0), -EINVAL, -EINVAL) \
+    X(timeout_expired_zeroed, whorl_timeout_expired(&w->no_timeout), false, false) \
     X(group_end_zeroed, whorl_group_end(&w->zeroed, 0, NULL), -EINVAL, -EINVAL) \
     X(errors_null, whorl_errors_count(NULL) + (size_t)whorl_errors_get(NULL, 0, NULL), 0, 0) \
     X(errors_find_null, whorl_errors_find(NULL, -EIO), false, false) \
@@ -492,6 +523,7 @@ static long end_section_twice(void)
     X(generator_ref_null, IS(whorl_generator_ref(NULL)), false, false) \
     X(generator_unref_null, (whorl_generator_unref(NULL), 0), 0, 0) \
     X(iterator_next_null, whorl_iterator_next(NULL, NULL), -EINVAL, -EINVAL) \
+    X(iterator_next_empty, whorl_iterator_next(&w->no_iterator, NULL), -EINVAL, -EINVAL) \
     X(iterator_close_null, whorl_iterator_close(NULL), -EINVAL, -EINVAL)
 
 #define EXIT_STACK_MISUSES(X) \
@@ -612,6 +644,7 @@ static long end_section_twice(void)
     X(graph_walk_stops, whorl_graph_walk(w->pending, 0, answer_step, NULL), -EXDEV, -EXDEV) \
     X(graph_print, whorl_graph_print(w->pending, 0, -1), -EBADF, -EBADF) \
     X(runtimes, whorl_runtimes(NULL, 0) > 5, false, false) \
+    X(runtimes_null, whorl_runtimes(NULL, 5) > 5, false, false) \
     X(stats_null, whorl_stats(-1, NULL), -EPERM, -EINVAL) \
     X(stats_no_such_loop, whorl_stats(1000, &stats), -EPERM, -EINVAL) \
     X(stats_of, whorl_stats_of(UINT64_MAX, -1, &stats), -ESRCH, -ESRCH) \
