@@ -76,13 +76,15 @@ struct whorl_completed;
  *   futures        count of them, 0 allowed; each gets a reference until the iteration is freed.
  *                  One that stands there twice is served once
  *   deadline_ns    for the whole iteration; WHORL_NEVER: none. What is done by then is served, and
- *                  what ends later is not
+ *                  what ends later is not. In strict order what counts is what was told by then, as
+ *                  in asyncio: a completion is told in the next pass
  *   ret_completed  to be freed by whorl_completed_free
  *
  * Returns 0, -EINVAL (a NULL among the futures), -ENOMEM.
  *
  * From:    anywhere                     Thread-safe: yes
- * Waits:   no                           Cancellation point: no      Allocates: a block
+ * Waits:   no                           Cancellation point: no
+ * Allocates: a block; with a deadline and in strict order a timer
  * Model:   asyncio.as_completed
  * Since:   0.1, stable                  Source: runtime/task/wait.c
  */

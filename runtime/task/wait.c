@@ -21,6 +21,11 @@
  * whorl_wait looks at its future, and keeps it till then: the wait may be over long before. The
  * futures of an iteration are kept until it is freed, for who is served to read them.
  *
+ * In strict order an iteration has one timer, as in asyncio, from when it is made. It draws the
+ * numbers that are left and completes their events with -ETIMEDOUT; who reports then gets a number
+ * behind the last, and has nothing to say. In fast order, and where it is made outside of a loop,
+ * each wait for the next one has the deadline, and a report looks at the time.
+ *
  * A watch may also begin empty and get its futures one by one, as a race starts its attempts
  * (race.c): its places are counted from the beginning.
  *
@@ -59,9 +64,10 @@ struct whorl_completed {
     struct whorl_iterator iterator; /* C */
     uint32_t references;         /* A: W2: the caller, and each future that has not reported */
     uint32_t count;              /* C: places for futures, none of which is watched twice */
-    uint32_t drawn;              /* A: how many have reported */
+    uint32_t drawn;              /* A: how many have reported; more: some came after the timer */
     uint32_t next;               /* A: as_completed: how many were served */
     int64_t deadline_ns;         /* C: as_completed: what ends later is not served */
+    struct whorl_handle *timer;  /* C: as_completed, strict order: with a reference on this */
     enum whorl_return_when when; /* C: wait: what completes its one event */
     bool single;                 /* C: wait, first_of */
     struct watched *watched;     /* C */
@@ -192,19 +198,28 @@ static bool ends_wait(const struct whorl_completed *watch, struct whorl_future *
     return !whorl_future_cancelled(future) || WHORL__BUG(WAIT_ENDS_WITH_A_CANCELLED_ONE);
 }
 
+/* Each number once; those from the count on are nobody's. */
+static uint32_t draw_number(struct whorl_completed *watch)
+{
+    return whorl__add_u32(&watch->drawn, 1);
+}
+
 /* late: after the deadline, at which the iteration is over. */
 static void report(struct watched *watched, bool late)
 {
     struct whorl_completed *const watch = watched->watch;
     struct whorl_future *const future = watched->future;
     const struct whorl__outcome told = {.error = late ? -ETIMEDOUT : 0, .value = watched};
-    const uint32_t number = whorl__add_u32(&watch->drawn, 1);
-    if (!watch->single) {
+    const uint32_t number = draw_number(watch);
+    if (!watch->single && number < watch->count) {
         whorl__plain_write(&watch->order[number]); /* W1 */
         watch->order[number] = watched->index;
         (void)whorl__future_complete(event_of(watch, number), &told);
-    } else if (ends_wait(watch, future, number + 1)) {
+    } else if (watch->single && ends_wait(watch, future, number + 1)) {
         (void)whorl__future_complete(event_of(watch, 0), &told);
+    }
+    if (number + 1 == watch->count) {
+        (void)whorl_handle_cancel(watch->timer);
     }
     if (watch->single) {
         whorl_future_unref(future);
@@ -212,11 +227,28 @@ static void report(struct watched *watched, bool late)
     drop(watch);
 }
 
+/* Called by the timer, if the iteration has one: nobody else is served. */
+static void deadline_passed(void *arg)
+{
+    struct whorl_completed *const watch = arg;
+    const struct whorl__outcome late = {.error = -ETIMEDOUT};
+    uint32_t number;
+    while ((number = draw_number(watch)) < watch->count) {
+        (void)whorl__future_complete(event_of(watch, number), &late);
+    }
+}
+
+static void drop_timed(void *arg)
+{
+    drop(arg);
+}
+
 static void future_done(struct whorl__waiter *waiter)
 {
     struct watched *const watched = whorl_container_of(waiter, struct watched, waiter);
-    const int64_t deadline_ns = watched->watch->deadline_ns;
-    report(watched, deadline_ns != WHORL_NEVER && whorl__os->now_ns() >= deadline_ns);
+    const struct whorl_completed *const watch = watched->watch;
+    report(watched, watch->timer == NULL && watch->deadline_ns != WHORL_NEVER &&
+                        whorl__os->now_ns() >= watch->deadline_ns);
 }
 
 /* When it was put here: whatever the time is. */
@@ -407,18 +439,52 @@ static bool is_inherited(struct whorl_completed *completed)
     return completed->count > 0 && whorl__future_is_inherited(event_of(completed, 0));
 }
 
+static bool is_strict_here(void)
+{
+    const struct whorl__loop *const here = whorl__loop_here();
+    return here != NULL && here->strict;
+}
+
+/* Before it can fire, or a report can meet it. */
+static int arm(struct whorl_completed *completed, int64_t deadline_ns)
+{
+    const struct whorl_call_attr attr = {.arg_free = drop_timed};
+    completed->deadline_ns = deadline_ns;
+    if (deadline_ns == WHORL_NEVER || completed->count == 0 || !is_strict_here()) {
+        return 0;
+    }
+    const int error =
+        whorl_call_at(deadline_ns, deadline_passed, completed, &attr, &completed->timer);
+    completed->references += error == 0;
+    return error;
+}
+
 int whorl_as_completed(struct whorl_future *const *futures, size_t count, int64_t deadline_ns,
                        struct whorl_completed **ret_completed)
 {
+    struct whorl_completed *completed;
     if (ret_completed == NULL || (futures == NULL && count > 0)) {
         return -EINVAL;
     }
-    const int error = make(futures, count, false, ret_completed);
-    if (error == 0) {
-        (*ret_completed)->deadline_ns = deadline_ns;
-        watch_all(*ret_completed);
+    int error = make(futures, count, false, &completed);
+    if (error != 0) {
+        return error;
     }
-    return error;
+    error = arm(completed, deadline_ns);
+    if (error != 0) {
+        whorl__os->free(completed);
+        return error;
+    }
+    watch_all(completed);
+    *ret_completed = completed;
+    return 0;
+}
+
+/* Of a wait for the next one: where the timer ends it, none of its own. */
+static int64_t deadline_of(const struct whorl_completed *completed)
+{
+    const bool timed = completed->timer != NULL && is_strict_here();
+    return timed ? WHORL_NEVER : completed->deadline_ns;
 }
 
 /* Draws the number of the next one that is done. 0, -ENOENT, or what the wait says. */
@@ -454,7 +520,7 @@ static int iterate(struct whorl_iterator *self, void **ret_item)
     struct whorl_completed *const completed =
         whorl_container_of(self, struct whorl_completed, iterator);
     uint32_t number;
-    const int error = draw(completed, completed->deadline_ns, &number);
+    const int error = draw(completed, deadline_of(completed), &number);
     if (error == 0 && ret_item != NULL) {
         const struct watched *const watched = event_of(completed, number)->value;
         *ret_item = watched->future;
@@ -472,12 +538,15 @@ int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
     if (completed == NULL || ret_index == NULL) {
         return -EINVAL;
     }
-    return whorl__watch_next(completed, completed->deadline_ns, ret_index);
+    return whorl__watch_next(completed, deadline_of(completed), ret_index);
 }
 
 void whorl_completed_free(struct whorl_completed *completed)
 {
     if (completed != NULL && !is_inherited(completed)) {
+        struct whorl_handle *const timer = completed->timer;
+        (void)whorl_handle_cancel(timer);
+        whorl_handle_unref(timer);
         unwatch_all(completed);
     }
 }

@@ -189,6 +189,10 @@ async def each_done(wait):
     await completed([await done_future(wait)], None).next()
 
 
+async def each_without_time(wait):
+    await completed([wait.future], 0).next()
+
+
 async def rescheduled(wait):
     async with Timeout(None) as timeout:
         timeout.reschedule(0)
@@ -360,6 +364,7 @@ WAITS = {
     "as_completed of a child": (each_child, give),
     "as_completed of what is done": (each_done, None),
     "as_completed, cancelled": (each, cancel),
+    "as_completed without time": (each_without_time, None),
     "timeout, rescheduled to the past": (rescheduled, None),
     "timeout, an inner one": (nested, None),
     "race of one": (race_one, give),

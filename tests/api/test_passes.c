@@ -625,14 +625,24 @@ static int group_with_block(struct wait *wait)
 
 /* ---- iterations ---- */
 
-static int next_of(struct whorl_future *const *futures, size_t count)
+static int next_until(struct whorl_future *const *futures, size_t count, int64_t deadline_ns)
 {
     struct whorl_completed *completed;
     size_t index;
-    must(whorl_as_completed(futures, count, WHORL_NEVER, &completed));
+    must(whorl_as_completed(futures, count, deadline_ns, &completed));
     const int got = whorl_completed_next(completed, &index);
     whorl_completed_free(completed);
     return got;
+}
+
+static int next_of(struct whorl_future *const *futures, size_t count)
+{
+    return next_until(futures, count, WHORL_NEVER);
+}
+
+static int each_without_time(struct wait *wait)
+{
+    return next_until(&wait->future, 1, whorl_now());
 }
 
 static int each(struct wait *wait)
@@ -861,6 +871,7 @@ static const struct row {
     {"as_completed of a child", each_of_child, set_result, 0, 3, 3},
     {"as_completed of what is done", each_of_done, NULL, 0, 2, 2},
     {"as_completed, cancelled", each, cancel_waiter, -ECANCELED, 1, 1},
+    {"as_completed without time", each_without_time, NULL, -ETIMEDOUT, 2, 2},
     {"timeout, rescheduled to the past", timeout_rescheduled, NULL, -ETIMEDOUT, 2, 2},
     {"timeout, an inner one", timeout_inner, NULL, -ETIMEDOUT, 2, 2},
     /* An attempt of asyncio's waits inside its own task for the one before it to fail, and one that

@@ -583,6 +583,47 @@ static void test_asc_4_deadline_ends_the_iteration_and_cancels_nothing(void **st
     }
 }
 
+static int set_flag(void *arg)
+{
+    *(bool *)arg = true;
+    return 0;
+}
+
+static int after_deadline(void *arg)
+{
+    struct order *const order = arg;
+    struct scene scene = {0};
+    struct whorl_completed *completed;
+    bool gave_way = false;
+    make_futures(&scene);
+    must(whorl_future_set_result(scene.futures[2], NULL));
+    must(whorl_as_completed(scene.asked, MANY, whorl_after(WHORL_MILLISECOND), &completed));
+    must(whorl_sleep(5 * WHORL_MILLISECOND));
+    must(whorl_future_set_result(scene.futures[0], NULL));
+    must(whorl_sleep(WHORL_MILLISECOND));
+    struct whorl_task *const other = start(set_flag, &gave_way);
+    must(serve(order, completed));
+    (void)serve(order, completed);
+    order->results[0] = gave_way;
+    must(finish(other));
+    whorl_completed_free(completed);
+    drop_futures(&scene);
+    return 0;
+}
+
+static void test_asc_4_deadline_has_a_timer_of_its_own(void **state)
+{
+    /* Strict order: it counts from when the iteration was made, though nobody asks for the next
+     * one; then what was told before is served, and the rest is late, at once. */
+    (void)state;
+    struct order order = {.results = {UNSET}};
+    assert_int_equal(play(1, after_deadline, &order), 0);
+    assert_int_equal(order.count, 1);
+    assert_int_equal(order.served[0], 2);
+    assert_int_equal(order.last, -ETIMEDOUT);
+    assert_int_equal(order.results[0], false);
+}
+
 static int complete_slowly(void *arg)
 {
     struct scene *const scene = arg;
@@ -628,6 +669,28 @@ static void test_asc_5_timer_of_an_unused_deadline_is_gone(void **state)
         assert_int_equal(order.count, MANY);
         assert_int_equal(order.last, -ENOENT);
         assert_int_equal(order.results[0], 0);
+    }
+}
+
+static int leave_with_timer(void *arg)
+{
+    struct scene scene = {0};
+    struct whorl_completed *completed;
+    make_futures(&scene);
+    must(whorl_as_completed(scene.asked, MANY, whorl_after(WHORL_SECOND * 1000), &completed));
+    whorl_completed_free(completed);
+    *(int *)arg = count_timers(whorl_task_current()->runtime);
+    drop_futures(&scene);
+    return 0;
+}
+
+static void test_asc_5_and_11_timer_of_an_iteration_that_is_left_is_gone(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        int timers = UNSET;
+        assert_int_equal(play(loops, leave_with_timer, &timers), 0);
+        assert_int_equal(timers, 0);
     }
 }
 
@@ -888,7 +951,9 @@ int main(void)
         cmocka_unit_test(test_asc_2_items_are_the_very_tasks_that_were_given),
         cmocka_unit_test(test_asc_2_as_an_iterator_it_gives_the_futures_themselves),
         cmocka_unit_test(test_asc_4_deadline_ends_the_iteration_and_cancels_nothing),
+        cmocka_unit_test(test_asc_4_deadline_has_a_timer_of_its_own),
         cmocka_unit_test(test_asc_5_timer_of_an_unused_deadline_is_gone),
+        cmocka_unit_test(test_asc_5_and_11_timer_of_an_iteration_that_is_left_is_gone),
         cmocka_unit_test(test_asc_6_duplicates_are_served_once),
         cmocka_unit_test(test_asc_7_iteration_is_left_and_taken_up_again),
         cmocka_unit_test(test_asc_8_several_callers_get_one_each),

@@ -14,10 +14,7 @@ ERRORS = ("ENOENT", "EIO", "EBADF", "EPIPE", "ECANCELED")
 
 # Constructs that are not drawn yet, each with what is lacking. To stay empty. "zero" is a deadline
 # that has passed when it is set.
-OFF = {
-    "each_deadline": "as_completed has a timer of its own in asyncio, from when it is made; in whorl "
-                     "each wait for the next has one: in one instant with others the order differs",
-}
+OFF = {}
 
 # How often each is drawn. What waits, what asks and completes, what encloses.
 WEIGHTS = {
@@ -245,7 +242,7 @@ class Generator:
 
     def draw_each(self, level, depth):
         names = self.several(level)
-        ms = "never" if "each_deadline" in OFF else self.random.choice((self.deadline_ms(), "never"))
+        ms = self.random.choice((self.deadline_ms(), "never"))
         return Node(" ".join(("each", str(ms), *names))) if names else None
 
     def draw_eager(self, level, depth):

@@ -137,7 +137,8 @@ static void wait_for_some(void)
     size_t index = 0;
     trial_begin(&child);
     futures[1] = whorl_task_future(child.task);
-    (void)TRY_FOR(TRIAL_FUTURE, 0, whorl_as_completed(futures, 2, WHORL_NEVER, &completed));
+    (void)TRY_FOR(TRIAL_FUTURE, 0,
+                  whorl_as_completed(futures, 2, whorl_after(60 * WHORL_SECOND), &completed));
     (void)TRY_FOR(TRIAL_FUTURE, 0, whorl_shield(futures[0], &shield));
     (void)TRY_FOR(TRIAL_PLAIN, 0, whorl_future_set_result(gate, NULL));
     (void)TRY_FOR(TRIAL_FUTURE, 0, whorl_first_of(futures, 2, WHORL_NEVER, &index));
