@@ -40,7 +40,7 @@ struct owned {
 
 void *whorl__sim_own(size_t bytes)
 {
-    struct owned *const block = whorl__sim->real->alloc(sizeof *block + bytes);
+    struct owned *const block = whorl__sim->real->alloc(whorl__os_lines(sizeof *block + bytes));
     WHORL_CHECK(block != NULL, "no memory for the simulation itself");
     memset(block, 0, sizeof *block + bytes);
     whorl__list_push_back(&whorl__sim->owned, &block->link);

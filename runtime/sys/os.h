@@ -23,7 +23,8 @@
 #include <sys/uio.h>
 
 struct whorl__os {
-    /* memory; blocks from alloc are aligned to a cache line and not cleared */
+    /* memory, not cleared; a block of whole cache lines begins one, others as malloc's: so every
+     * type begins where it wants to, whose size is a multiple of its alignment */
     void *(*alloc)(size_t bytes);
     void (*free)(void *block);
     int (*map)(size_t bytes, void **ret_base); /* lazily committed, private, no huge pages */
@@ -89,5 +90,13 @@ extern const struct whorl__os whorl__os_linux;
 
 /* What every layer calls through; points to whorl__os_linux unless a test put another there. */
 extern const struct whorl__os *whorl__os;
+
+/* So many bytes in whole cache lines: of a block that begins with a type on a line of its own, and
+ * ends with as many others as are wanted. */
+static inline size_t whorl__os_lines(size_t bytes)
+{
+    const size_t rest = bytes % WHORL_CACHE_LINE;
+    return rest == 0 || bytes > PTRDIFF_MAX ? bytes : bytes + WHORL_CACHE_LINE - rest;
+}
 
 #endif

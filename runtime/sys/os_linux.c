@@ -52,9 +52,10 @@ static void *linux_alloc(size_t bytes)
     if (bytes > PTRDIFF_MAX) {
         return NULL;
     }
-    /* aligned_alloc wants whole lines, and a block of no bytes still needs an address */
-    const size_t lines = bytes / WHORL_CACHE_LINE + (bytes % WHORL_CACHE_LINE != 0 || bytes == 0);
-    return aligned_alloc(WHORL_CACHE_LINE, lines * WHORL_CACHE_LINE);
+    if (bytes == 0 || bytes % WHORL_CACHE_LINE != 0) {
+        return malloc(bytes + (bytes == 0)); /* a block of no bytes still needs an address */
+    }
+    return aligned_alloc(WHORL_CACHE_LINE, bytes); /* ten times as long */
 }
 
 static void linux_free(void *block)

@@ -15,8 +15,9 @@ struct whorl__outcome {
     const char *message;
 };
 
-/* A future that is no task: a plain one, or the head of a gather. */
-struct whorl__free_future {
+/* A future that is no task: a plain one, or the head of a gather. On lines of its own, as dumps
+ * want it (state/task.h). */
+struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl__free_future {
     struct whorl_future future; /* first: it is a future */
     uint32_t generation;        /* C: sys/fork.h */
 };

@@ -129,7 +129,7 @@ static struct gather *allocate(size_t count, unsigned flags)
     }
     const size_t head = sizeof(struct gather) + count * sizeof(struct child);
     struct gather *const gather =
-        whorl__os->alloc(head + count * sizeof(struct whorl_result));
+        whorl__os->alloc(whorl__os_lines(head + count * sizeof(struct whorl_result)));
     if (gather == NULL) {
         return NULL;
     }

@@ -55,9 +55,9 @@ struct watched {
     size_t index;                  /* C: where it stands among the caller's */
 };
 
-/* One that is reported to whoever waits. On lines of its own, as dumps want it (state/task.h). */
+/* One that is reported to whoever waits. */
 struct event {
-    struct whorl__free_future head WHORL_ALIGNED(WHORL_CACHE_LINE);
+    struct whorl__free_future head;
 };
 
 struct whorl_completed {
@@ -120,9 +120,9 @@ static struct whorl_completed *allocate(size_t count, size_t event_count)
 {
     struct whorl_completed *watch = NULL;
     if (count <= INT_MAX) {
-        watch = whorl__os->alloc(sizeof *watch + count * sizeof watch->watched[0] +
-                                 event_count * sizeof watch->events[0] +
-                                 count * sizeof watch->order[0]);
+        watch = whorl__os->alloc(whorl__os_lines(sizeof *watch + count * sizeof watch->watched[0] +
+                                                 event_count * sizeof watch->events[0] +
+                                                 count * sizeof watch->order[0]));
     }
     if (watch == NULL || whorl__fork_watch() != 0) {
         whorl__os->free(watch);
