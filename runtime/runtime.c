@@ -107,6 +107,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
 static void destroy_loop(struct whorl__loop *loop)
 {
     whorl__context_loop_fini(loop);
+    whorl__why_loop_fini(loop);
     whorl__loop_fini(loop);
     whorl__os->free(loop->victims);
     whorl__os->free(loop);

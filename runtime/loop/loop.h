@@ -104,6 +104,8 @@ struct whorl__loop {
     void *stock_word;               /* L: references at hand, all of one context word ... */
     uint32_t stock;                 /* L: ... and how many */
     void *stock_wanted;             /* L: the word that was wanted last and was not at hand */
+    void *note;                     /* L: of who has asked tasks to end, task/why.h; or NULL */
+    uint32_t note_stock;            /* L: references on it; one at least */
 
     /* Others look in */
     void *hot WHORL_ALIGNED(WHORL_CACHE_LINE); /* A */

@@ -49,8 +49,6 @@
 #include "task/park.h"
 #include "task/why.h"
 
-#include "sys/os.h"
-
 #include "base/bug.h"
 
 #include <errno.h>
@@ -158,7 +156,7 @@ struct request {
     uint64_t scope_serial; /* 0: a user's */
     const char *message;
     struct whorl_why *why;        /* on the stack of who asks; hops are added on the way */
-    struct whorl__extra *room;    /* for the task's block, if it has none; NULL: used, or none */
+    struct whorl__why_room room;  /* to note it */
     struct whorl_why_hop hop;     /* the task itself, if it passes the request on */
     bool shutdown;                /* of the runtime's end: once a task */
     const struct whorl__cancel_path *path; /* the gathers it came through */
@@ -269,14 +267,14 @@ static bool register_locked(struct whorl_task *task, struct request *request)
 
 static bool make_request(struct whorl_task *task, struct request *request)
 {
-    request->room = whorl__why_room(task);
+    request->room = whorl__why_room(task, request->why);
     lock(task);
     const bool made = register_locked(task, request);
     unlock(task);
     if (made && request->taken) {
         whorl__sched_submit(task);
     }
-    whorl__os->free(request->room);
+    whorl__why_room_free(&request->room);
     return made;
 }
 

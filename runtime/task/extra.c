@@ -6,6 +6,7 @@
 #include "task/extra.h"
 
 #include "task/context.h"
+#include "task/why.h"
 
 #include "sys/os.h"
 
@@ -65,6 +66,7 @@ void whorl__extra_clear(struct whorl_task *task, struct whorl__loop *here)
         whorl__store_relaxed_ptr(&task->more, NULL); /* relaxed: M(lock) */
         whorl__spin_unlock(&task->lock);
         whorl__context_release(extra->context, here);
+        whorl__note_release(extra->note, here);
         whorl__os->free(extra->origin);
         whorl__os->free(extra);
     } else {

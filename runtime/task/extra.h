@@ -18,7 +18,6 @@
 #define WHORL_TASK_EXTRA_H
 
 #include "sched/sched.h"
-#include "whorl/why.h"
 
 /* The low bits of `more`, and of a context word, which is never a block. */
 #define WHORL__MORE_TAGS   ((uintptr_t)3)
@@ -26,11 +25,13 @@
 #define WHORL__MORE_BLOCK  ((uintptr_t)1) /* struct whorl__extra */
 #define WHORL__MORE_SHARED WHORL__WORD_SHARED /* struct whorl_context */
 
+struct whorl__note;
+
 struct whorl__extra {
     struct whorl_task *task; /* C: whose it is */
     void *context;           /* A: M(lock) writes: the context word, task/context.h */
     struct whorl__origin *origin; /* C: task/debugging.h; NULL: not noted */
-    struct whorl_why why;         /* M(lock): cause NONE: not noted; task/why.h */
+    struct whorl__note *note;     /* M(lock): task/why.h; NULL: none */
 };
 
 static inline uintptr_t whorl__more_tag(const void *word)

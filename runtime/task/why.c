@@ -1,7 +1,7 @@
 /*
  * why.c - why a task was asked to end: made up, noted, read, and put into words.
  *
- * Owns:       extra->why.
+ * Owns:       extra->note.
  * Threads:    see why.h.
  * Not chosen: a reference on who has asked: a task that has long ended would be kept by those it
  *             has cancelled. A list of all requests: the newest says what the message says.
@@ -67,28 +67,135 @@ void whorl__why_passed_on(struct whorl_why *why, struct whorl_task *task)
     whorl__why_add_hop(why, hop.task, hop.name);
 }
 
+/* ---- notes ---- */
+
+#define NOTE_BATCH 256
+
+static void note_ref(struct whorl__note *note, uint32_t more)
+{
+    (void)whorl__add_u32(&note->references, more);
+}
+
+static void note_unref(struct whorl__note *note, uint32_t fewer)
+{
+    if (whorl__add_u32(&note->references, -fewer) == fewer) {
+        whorl__plain_write(&note->why); /* who still reads it races */
+        whorl__os->free(note);
+    }
+}
+
+static struct whorl__note *note_new(const struct whorl_why *why)
+{
+    struct whorl__note *const note = whorl__os->alloc(sizeof *note);
+    if (note != NULL) {
+        whorl__plain_write(&note->why);
+        *note = (struct whorl__note){.references = 1, .why = *why};
+    }
+    return note;
+}
+
+/* Makes it the one that the loop keeps, with the caller's reference. */
+static void keep_note(struct whorl__loop *here, struct whorl__note *note)
+{
+    if (here->note != NULL) {
+        note_unref(here->note, here->note_stock);
+    }
+    here->note = note;
+    here->note_stock = 1;
+}
+
+/* Only if no task has passed it on: a chain of them is hardly ever the same twice. */
+static bool says_the_same(const struct whorl_why *a, const struct whorl_why *b)
+{
+    return a->cause == b->cause && a->task == b->task && a->thread == b->thread &&
+           a->message == b->message && a->block == b->block && (a->hops | b->hops) == 0 &&
+           strcmp(a->name, b->name) == 0;
+}
+
+/* A note that says this, with a reference; one of its own if it is to be written to. */
+static struct whorl__note *note_for(const struct whorl_why *why)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    struct whorl__note *note;
+    if (here == NULL || why->cause == WHORL_WHY_DEADLINE || why->hops > 0) {
+        return note_new(why);
+    }
+    if (here->note == NULL || !says_the_same(&((struct whorl__note *)here->note)->why, why)) {
+        note = note_new(why);
+        if (note == NULL) {
+            return NULL;
+        }
+        keep_note(here, note);
+    }
+    note = here->note;
+    if (here->note_stock == 1) {
+        note_ref(note, NOTE_BATCH);
+        here->note_stock += NOTE_BATCH;
+    }
+    here->note_stock--;
+    return note;
+}
+
+/* A loop where many tasks end that have the same one keeps it; others would have lost it soon. */
+void whorl__note_release(struct whorl__note *note, struct whorl__loop *here)
+{
+    if (note == NULL) {
+        return;
+    }
+    if (here != NULL && here->note == note) {
+        here->note_stock++;
+    } else if (here != NULL && whorl__load_relaxed_u32(&note->references) > 1) { /* relaxed: hint */
+        keep_note(here, note);
+    } else {
+        note_unref(note, 1);
+    }
+}
+
+void whorl__why_loop_fini(struct whorl__loop *loop)
+{
+    if (loop->note != NULL) {
+        note_unref(loop->note, loop->note_stock);
+    }
+    loop->note = NULL;
+}
+
 /* ---- noted ---- */
 
 /* A slot without a reference may have its next task meanwhile; that one has not what is asked for,
  * and nothing is noted. */
-struct whorl__extra *whorl__why_room(struct whorl_task *task)
+struct whorl__why_room whorl__why_room(struct whorl_task *task, const struct whorl_why *why)
 {
     /* relaxed: a block is not looked into, and stays as long as the task */
     const uintptr_t tag = whorl__more_tag(whorl__load_relaxed_ptr(&task->more));
-    return tag == WHORL__MORE_BLOCK ? NULL : whorl__extra_new();
+    return (struct whorl__why_room){
+        .block = tag == WHORL__MORE_BLOCK ? NULL : whorl__extra_new(),
+        .note = note_for(why),
+    };
+}
+
+void whorl__why_room_free(struct whorl__why_room *room)
+{
+    whorl__os->free(room->block);
+    whorl__note_release(room->note, whorl__loop_current());
 }
 
 void whorl__why_note_locked(struct whorl_task *task, const struct whorl_why *why,
-                            struct whorl__extra **room)
+                            struct whorl__why_room *room)
 {
     struct whorl__extra *extra = whorl__extra_find(task);
-    if (extra == NULL && *room != NULL) {
-        extra = whorl__extra_install_locked(task, *room);
-        *room = NULL;
+    if (extra == NULL && room->block != NULL) {
+        extra = whorl__extra_install_locked(task, room->block);
+        room->block = NULL;
     }
-    if (extra != NULL) {
-        extra->why = *why;
+    if (extra == NULL) {
+        return;
     }
+    if (room->note != NULL && why->cause == WHORL_WHY_DEADLINE) {
+        room->note->why = *why; /* nobody else has it */
+    }
+    struct whorl__note *const before = extra->note;
+    extra->note = room->note;
+    room->note = before;
 }
 
 /* ---- read ---- */
@@ -96,8 +203,9 @@ void whorl__why_note_locked(struct whorl_task *task, const struct whorl_why *why
 void whorl__why_read_locked(struct whorl_task *task, struct whorl_why *ret_why)
 {
     const struct whorl__extra *const extra = whorl__extra_find(task);
-    if (extra != NULL && extra->why.cause != WHORL_WHY_NONE) {
-        *ret_why = extra->why;
+    if (extra != NULL && extra->note != NULL) {
+        whorl__plain_read(&extra->note->why);
+        *ret_why = extra->note->why;
     } else {
         *ret_why = (struct whorl_why){.cause = task->asked ? WHORL_WHY_UNKNOWN : WHORL_WHY_NONE};
     }

@@ -5,6 +5,7 @@
 
 #include "lockfree/inbox.h"
 #include "task/context.h"
+#include "task/why.h"
 #include "task/generator.h"
 #include "task/task.h"
 
@@ -206,6 +207,7 @@ void rig_fini(struct rig *rig)
         MODEL_CHECK(loop->timers.heap.count == 0);
         whorl__timers_fini(&loop->timers);
         whorl__context_loop_fini(loop);
+        whorl__why_loop_fini(loop);
     }
     MODEL_CHECK(rig->runtime.shared.tasks.head == NULL);
     MODEL_CHECK(whorl__slots_close(&rig->runtime.slots)); /* nobody refers to a task any more */
