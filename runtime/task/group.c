@@ -42,13 +42,17 @@
 
 /* A child, from spawn until it has ended; if it failed, an entry of the list of errors. */
 struct member {
-    struct whorl__waiter waiter; /* called when the child is done */
-    struct whorl__list link;     /* M(group): fresh or asked */
-    struct group *group;         /* C */
-    struct whorl_task *task;     /* C: with a reference */
-    struct member *next_error;   /* M(group) */
-    int error;                   /* as next_error */
-    char name[WHORL_TASK_NAME_MAX + 1];
+    union {
+        struct whorl__waiter waiter; /* called when the child is done; then: */
+        struct {
+            struct member *next_error; /* M(group) */
+            int error;                 /* as next_error */
+            char name[WHORL_TASK_NAME_MAX + 1];
+        };
+    };
+    struct whorl__list link; /* M(group): fresh or asked */
+    struct group *group;     /* C */
+    struct whorl_task *task; /* C: with a reference */
 };
 
 struct whorl_errors {
