@@ -94,6 +94,29 @@ WHORL_API WHORL_WARN_UNUSED int whorl_graph_walk(struct whorl_future *future, ui
 WHORL_API WHORL_WARN_UNUSED int whorl_graph_print(struct whorl_future *future, uint32_t levels_max,
                                                   int fd);
 
+/*
+ * whorl_future_add_to_awaited_by, whorl_future_discard_from_awaited_by - tell the graph that
+ * somebody awaits a future, or does so no more, in a way of the program's own.
+ *
+ *   awaiter  a future, or a task's (whorl_task_future); it gets a reference until the edge is gone
+ *
+ * What whorl offers for waiting tells the graph by itself. This is for constructs that wait in the
+ * name of others: a lock whose waiters are futures, a task that serves another's request. Only
+ * graphs show it; it wakes nobody, and a cancel does not follow it. Told twice, it is there once;
+ * to discard what is not there does nothing. It goes when the future is done.
+ *
+ * Returns 0, -EINVAL (a NULL), -ENOMEM (add), -ECHILD.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: one block (add)
+ * Model:   asyncio.future_add_to_awaited_by, asyncio.future_discard_from_awaited_by
+ * Since:   0.1, stable                  Source: runtime/task/edge.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_future_add_to_awaited_by(struct whorl_future *future,
+                                                               struct whorl_future *awaiter);
+WHORL_API int whorl_future_discard_from_awaited_by(struct whorl_future *future,
+                                                   struct whorl_future *awaiter);
+
 /* ---- debug mode ---- */
 
 struct whorl_task;

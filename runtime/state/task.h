@@ -84,6 +84,7 @@ enum whorl__waiter_kind {
     WHORL__WAITER_THREAD,
     WHORL__WAITER_CALLBACK,
     WHORL__WAITER_DONE, /* as CALLBACK, on the loop it names: task/callback.c */
+    WHORL__WAITER_EDGE, /* is told nothing: who awaits, by the program's word, task/edge.c */
 };
 
 /*

@@ -32,6 +32,7 @@
 #include "task/future.h"
 
 #include "task/callback.h"
+#include "task/edge.h"
 #include "task/cancel.h"
 #include "task/park.h"
 
@@ -147,6 +148,7 @@ static struct whorl_future *awaiter_of(const struct whorl__waiter *waiter)
     case WHORL__WAITER_TASK:
         return &waiter->task->future;
     case WHORL__WAITER_CALLBACK:
+    case WHORL__WAITER_EDGE:
         return waiter->awaiter;
     case WHORL__WAITER_THREAD:
     case WHORL__WAITER_DONE:
@@ -240,6 +242,7 @@ static void claim_locked(struct whorl_future *future, struct told *told)
             claim_callback(waiter, told);
             break;
         case WHORL__WAITER_CALLBACK:
+        case WHORL__WAITER_EDGE:
             claim_callback(waiter, told);
             break;
         }
@@ -265,6 +268,8 @@ static void tell_callback(struct whorl__callback *call)
     struct whorl__loop *const here = whorl__loop_current();
     if (waiter_of(call)->kind == WHORL__WAITER_DONE) {
         whorl__done_callback_post(waiter_of(call));
+    } else if (waiter_of(call)->kind == WHORL__WAITER_EDGE) {
+        whorl__edge_free(waiter_of(call));
     } else if (here != NULL && here->strict && !WHORL__BUG(FUTURE_CALLS_AT_ONCE)) {
         call->run = run_callback;
         whorl__loop_push_callback(here, call);
@@ -548,7 +553,12 @@ static WHORL_COLD void free_done_callbacks(struct whorl_future *future)
 {
     struct whorl__list *link;
     while ((link = whorl__list_pop_front(&future->waiters)) != NULL) {
-        whorl__done_callback_free(whorl_container_of(link, struct whorl__waiter, link));
+        struct whorl__waiter *const waiter = whorl_container_of(link, struct whorl__waiter, link);
+        if (waiter->kind == WHORL__WAITER_EDGE) {
+            whorl__edge_free(waiter);
+        } else {
+            whorl__done_callback_free(waiter);
+        }
     }
 }
 

@@ -381,6 +381,8 @@ static void check_futures(const struct estate *estate)
     REFUSED(whorl_future_set_error(estate->pending, -EIO));
     EXPECT(whorl_future_set_result(estate->gather, NULL), -EPERM);
     REFUSED(whorl_completed_next(estate->completed, &index));
+    REFUSED(whorl_future_add_to_awaited_by(estate->pending, estate->gather));
+    REFUSED(whorl_future_discard_from_awaited_by(estate->pending, estate->gather));
     REFUSED(whorl_iterator_next(whorl_completed_iterator(estate->completed), NULL));
     whorl_completed_free(estate->completed);
     EXPECT(value == NULL && gather == NULL && completed == NULL && index == 7, true);

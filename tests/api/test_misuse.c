@@ -642,6 +642,11 @@ static long end_section_twice(void)
     X(graph_walk_outside, \
       OUTSIDE(whorl_graph_walk(NULL, 0, answer_step, NULL), -EPERM), -EPERM, -EPERM) \
     X(graph_walk_stops, whorl_graph_walk(w->pending, 0, answer_step, NULL), -EXDEV, -EXDEV) \
+    X(awaited_by_null, whorl_future_add_to_awaited_by(w->pending, NULL), -EINVAL, -EINVAL) \
+    X(awaited_null, whorl_future_add_to_awaited_by(NULL, w->pending), -EINVAL, -EINVAL) \
+    X(not_awaited_by_null, \
+      whorl_future_discard_from_awaited_by(w->pending, NULL), -EINVAL, -EINVAL) \
+    X(not_awaited_by, whorl_future_discard_from_awaited_by(w->pending, w->pending), 0, 0) \
     X(graph_print, whorl_graph_print(w->pending, 0, -1), -EBADF, -EBADF) \
     X(runtimes, whorl_runtimes(NULL, 0) > 5, false, false) \
     X(runtimes_null, whorl_runtimes(NULL, 5) > 5, false, false) \

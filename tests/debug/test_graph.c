@@ -108,6 +108,101 @@ static void test_ins_1_future_knows_its_awaiters_until_they_resume(void **state)
     check_at_loops(awaiters_come_and_go, check_awaiters, seen);
 }
 
+/* ---- awaits of the program's own ---- */
+
+/* A request that `client` waits for, and that hangs on `answer`. */
+static int tell_of_an_await(void *arg)
+{
+    struct seen *const seen = arg;
+    struct whorl_future *const answer = new_future();
+    struct whorl_future *const request = new_future();
+    struct whorl_task *const client = start_named(await_future, request, "client");
+    settle();
+    must(whorl_future_add_to_awaited_by(answer, request));
+    must(whorl_future_add_to_awaited_by(answer, request));
+    must(whorl_future_add_to_awaited_by(answer, whorl_task_future(client)));
+    seen[0] = walk(answer, WHORL_GRAPH_ALL);
+    must(whorl_future_discard_from_awaited_by(answer, whorl_task_future(client)));
+    must(whorl_future_discard_from_awaited_by(answer, answer));
+    seen[1] = walk(answer, WHORL_GRAPH_ALL);
+    must(whorl_future_set_result(answer, NULL));
+    seen[2] = walk(answer, WHORL_GRAPH_ALL);
+    must(whorl_future_add_to_awaited_by(answer, request)); /* which nobody awaits any more */
+    seen[3] = walk(answer, WHORL_GRAPH_ALL);
+    must(whorl_future_set_result(request, NULL));
+    must(finish(client));
+    struct whorl_future *const dropped = new_future();
+    must(whorl_future_add_to_awaited_by(dropped, request));
+    whorl_future_unref(request);
+    whorl_future_unref(dropped); /* it has the last reference of request */
+    whorl_future_unref(answer);
+    return 0;
+}
+
+static void check_told(const struct seen *seen)
+{
+    assert_string_equal(seen[0].text, "0:future 1:future 2:client 1:client~");
+    assert_string_equal(seen[1].text, "0:future 1:future 2:client");
+    assert_string_equal(seen[2].text, "0:future");
+    assert_string_equal(seen[3].text, "0:future");
+}
+
+static void test_ins_1_program_tells_of_awaits_of_its_own(void **state)
+{
+    /* future_add_to_awaited_by and future_discard_from_awaited_by. */
+    (void)state;
+    struct seen seen[4];
+    check_at_loops(tell_of_an_await, check_told, seen);
+}
+
+struct edges {
+    struct whorl_future *future;
+    struct whorl_future *awaiter;
+    uint32_t stop; /* A */
+};
+
+static void *tell_and_untell(void *arg)
+{
+    struct edges *const edges = arg;
+    while (level_of(&edges->stop) == 0) {
+        must(whorl_future_add_to_awaited_by(edges->future, edges->awaiter));
+        must(whorl_future_discard_from_awaited_by(edges->future, edges->awaiter));
+    }
+    return NULL;
+}
+
+static int walk_meanwhile(void *arg)
+{
+    struct edges *const edges = arg;
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        must(pthread_create(&threads[i], NULL, tell_and_untell, edges));
+    }
+    for (int i = 0; i < 500; i++) {
+        (void)walk(edges->future, WHORL_GRAPH_ALL);
+        must(whorl_yield());
+    }
+    must(whorl_future_set_result(edges->future, NULL)); /* while they are at it */
+    mark(&edges->stop);
+    for (int i = 0; i < 2; i++) {
+        must(pthread_join(threads[i], NULL));
+    }
+    (void)walk(edges->future, WHORL_GRAPH_ALL);
+    return 0;
+}
+
+static void test_awaits_told_by_threads_while_the_future_ends(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        struct edges edges = {.future = new_future(), .awaiter = new_future()};
+        assert_int_equal(play(loops, walk_meanwhile, &edges), 0);
+        assert_int_equal(walk(edges.future, WHORL_GRAPH_ALL).steps, 1);
+        whorl_future_unref(edges.future);
+        whorl_future_unref(edges.awaiter);
+    }
+}
+
 /* ---- those who wait for many ---- */
 
 /* The graph of the current task, once everybody else waits. The thread that runs all this may stand
@@ -589,6 +684,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ins_1_future_knows_its_awaiters_until_they_resume),
+        cmocka_unit_test(test_ins_1_program_tells_of_awaits_of_its_own),
+        cmocka_unit_test(test_awaits_told_by_threads_while_the_future_ends),
         cmocka_unit_test(test_ins_2_who_waits_for_many_is_the_awaiter_of_each),
         cmocka_unit_test(test_ins_3_and_5_graph_goes_up_to_the_roots_or_a_level),
         cmocka_unit_test(test_ins_4_graph_of_the_current_task_begins_at_the_call),
