@@ -47,5 +47,6 @@
 #include "whorl/stats.h"
 #include "whorl/debug.h"
 #include "whorl/sim.h"
+#include "whorl/testing.h"
 
 #endif

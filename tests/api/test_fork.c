@@ -867,6 +867,8 @@ static void simulate(void)
     EXPECT(whorl_sim_run(seed, NULL, end_with_value, NULL), 0);
     EXPECT(whorl_sim_explore(1, 2, NULL, end_with_value, NULL, &seed), 0);
     EXPECT(seed, 2);
+    EXPECT(whorl_test_simulate("played", end_with_value, NULL, 1), 0);
+    EXPECT(whorl_test_run("run", end_with_value, NULL), 0);
 }
 
 static void run_own(struct estate *estate)

@@ -647,6 +647,11 @@ static long end_section_twice(void)
     X(not_awaited_by_null, \
       whorl_future_discard_from_awaited_by(w->pending, NULL), -EINVAL, -EINVAL) \
     X(not_awaited_by, whorl_future_discard_from_awaited_by(w->pending, w->pending), 0, 0) \
+    X(test_run_null, whorl_test_run(NULL, never_run, NULL), -EINVAL, -EINVAL) \
+    X(test_run_no_body, whorl_test_run("none", NULL, NULL), -EINVAL, -EINVAL) \
+    X(test_simulate_null, whorl_test_simulate("none", NULL, NULL, 1), -EINVAL, -EINVAL) \
+    X(test_simulate_no_seeds, \
+      whorl_test_simulate("none", never_run, NULL, 0), -EINVAL, -EINVAL) \
     X(graph_print, whorl_graph_print(w->pending, 0, -1), -EBADF, -EBADF) \
     X(runtimes, whorl_runtimes(NULL, 0) > 5, false, false) \
     X(runtimes_null, whorl_runtimes(NULL, 5) > 5, false, false) \
