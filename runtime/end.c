@@ -106,7 +106,11 @@ static void end_tasks(struct whorl__runtime *runtime)
             next_round(runtime, &rounds);
             round_ns = now_ns + runtime->end_round_ns;
         }
-        (void)whorl__os->futex_wait(&runtime->ended_word, seen, now_ns + LOOK_NS);
+        if (runtime->stepped) {
+            whorl__worker_step(runtime->loops[0], LOOK_NS);
+        } else {
+            (void)whorl__os->futex_wait(&runtime->ended_word, seen, now_ns + LOOK_NS);
+        }
     }
 }
 

@@ -26,6 +26,7 @@
  */
 #include "runtime.h"
 
+#include "step.h"
 #include "sys/os.h"
 #include "task/future.h"
 #include "task/task.h"
@@ -50,13 +51,12 @@ static void sleep_on(uint32_t *word)
     }
 }
 
-/* Until the future is done, and then its result; or the run is ended before. */
-static int run_until(struct whorl__runtime *runtime, struct whorl_future *future, bool has_main,
-                     void **ret_value)
+/* The loops have threads: this one sleeps meanwhile. */
+static int wait_until(struct whorl__runtime *runtime, struct whorl_future *future, bool has_main)
 {
     struct whorl__waiter waiter = {.kind = WHORL__WAITER_THREAD};
     struct whorl__run run = {.word = &waiter.thread_word, .has_main = has_main};
-    int error = whorl__halt_run_begin(runtime, &run);
+    const int error = whorl__halt_run_begin(runtime, &run);
     if (error != 0) {
         return error;
     }
@@ -65,8 +65,17 @@ static int run_until(struct whorl__runtime *runtime, struct whorl_future *future
         (void)whorl__future_call_off(future, &waiter);
         whorl__plain_write(&waiter.link); /* the frame goes: who still looks at it races */
     }
-    error = whorl__halt_run_end(runtime, &run);
-    return whorl__future_is_done(future) ? whorl_future_join(future, 0, ret_value) : error;
+    return whorl__halt_run_end(runtime, &run);
+}
+
+/* Until the future is done, and then its result; or the run is ended before. */
+static int run_until(struct whorl__runtime *runtime, struct whorl_future *future, bool has_main,
+                     void **ret_value)
+{
+    const int error = runtime->stepped ? whorl__step_run(runtime, future)
+                                       : wait_until(runtime, future, has_main);
+    const bool ran = error == 0 || error == -EINPROGRESS;
+    return ran && whorl__future_is_done(future) ? whorl_future_join(future, 0, ret_value) : error;
 }
 
 static int run_until_main(struct whorl_task *main_task)
@@ -93,7 +102,6 @@ static int run_main(struct whorl__runtime *runtime, const struct wanted *wanted,
 {
     struct whorl_task *main_task;
     const bool handles = sigint && whorl__sigint_begin();
-    whorl__halt_settle(runtime);
     const int error =
         whorl__task_spawn_main(runtime, wanted->body, wanted->arg, wanted->attr, &main_task);
     if (error == 0) {
@@ -105,6 +113,22 @@ static int run_main(struct whorl__runtime *runtime, const struct wanted *wanted,
     return error;
 }
 
+/* When no halt is under way; by the driver, if it has no threads. */
+static int run_by_turn(struct whorl__runtime *runtime, const struct wanted *wanted, bool sigint)
+{
+    bool begun;
+    int error = whorl__step_enter(runtime, &begun);
+    if (error != 0) {
+        return error;
+    }
+    if (!runtime->stepped) {
+        whorl__halt_settle(runtime);
+    }
+    error = run_main(runtime, wanted, sigint);
+    whorl__step_leave(runtime, begun);
+    return error;
+}
+
 /* ---- the end ---- */
 
 /* True: it was this call that ended it. */
@@ -113,6 +137,9 @@ static bool close_runtime(struct whorl__runtime *runtime)
     uint32_t life = OPEN;
     if (whorl__cas_value_u32(&runtime->life, &life, CLOSING)) {
         whorl__runtime_end(runtime);
+        if (runtime->stepped) {
+            whorl__step_finish(runtime);
+        }
         whorl__runtime_stop(runtime);
         whorl_context_unref(runtime->main_context);
         whorl__plain_write(&runtime->loops);
@@ -127,6 +154,24 @@ static bool close_runtime(struct whorl__runtime *runtime)
     return false;
 }
 
+static void do_nothing(void)
+{
+}
+
+/* By the driver, if it has no threads: 0, or -EBUSY. The first close calls first_does. */
+static int close_by_turn(struct whorl__runtime *runtime, void (*first_does)(void))
+{
+    bool begun;
+    const int error = whorl__step_enter(runtime, &begun);
+    if (error != 0 && error != -ESHUTDOWN) { /* that is: another close is under way, or was */
+        return error;
+    }
+    if (close_runtime(runtime)) {
+        first_does();
+    }
+    return 0;
+}
+
 /* ---- once ---- */
 
 static int run_once(whorl_body *body, void *arg, const struct whorl_options *options, bool sigint)
@@ -139,8 +184,9 @@ static int run_once(whorl_body *body, void *arg, const struct whorl_options *opt
     if (error != 0) {
         return error;
     }
-    error = run_main(runtime, &(struct wanted){body, arg, NULL}, sigint && runtime->handle_sigint);
-    (void)close_runtime(runtime);
+    const struct wanted wanted = {body, arg, NULL};
+    error = run_by_turn(runtime, &wanted, sigint && runtime->handle_sigint);
+    (void)close_by_turn(runtime, do_nothing);
     whorl__runtime_let_go(runtime);
     return error;
 }
@@ -169,7 +215,7 @@ static int start_runtime(const struct whorl_options *options, struct whorl__runt
     if (error != 0 || whorl_context_copy(&(*ret_runtime)->main_context) == 0) {
         return error;
     }
-    (void)close_runtime(*ret_runtime);
+    (void)close_by_turn(*ret_runtime, do_nothing);
     whorl__runtime_let_go(*ret_runtime);
     return -ENOMEM;
 }
@@ -210,7 +256,7 @@ int whorl_runtime_run_with(struct whorl_runtime *runtime, whorl_body *body, void
     int error = check_outside(inside(runtime));
     if (error == 0) {
         const struct wanted wanted = {body, arg, attr};
-        error = run_main(inside(runtime), &wanted, inside(runtime)->handle_sigint);
+        error = run_by_turn(inside(runtime), &wanted, inside(runtime)->handle_sigint);
     }
     return error;
 }
@@ -240,23 +286,28 @@ int whorl_runtime_run_until(struct whorl_runtime *runtime, struct whorl_future *
     if (is_strange(future, inside(runtime))) {
         return -EXDEV;
     }
-    whorl__halt_settle(inside(runtime));
     return run_until(inside(runtime), future, false, ret_value);
 }
 
-int whorl_runtime_run_forever(struct whorl_runtime *runtime)
+static int wait_for_stop(struct whorl__runtime *runtime)
 {
     uint32_t word = 0;
     struct whorl__run run = {.word = &word};
-    int error = check_outside(inside(runtime));
-    if (error == 0) {
-        error = whorl__halt_run_begin(inside(runtime), &run);
-    }
+    const int error = whorl__halt_run_begin(runtime, &run);
     if (error != 0) {
         return error;
     }
     sleep_on(&word);
-    error = whorl__halt_run_end(inside(runtime), &run);
+    return whorl__halt_run_end(runtime, &run);
+}
+
+int whorl_runtime_run_forever(struct whorl_runtime *runtime)
+{
+    int error = check_outside(inside(runtime));
+    if (error == 0) {
+        error = inside(runtime)->stepped ? whorl__step_run(inside(runtime), NULL)
+                                         : wait_for_stop(inside(runtime));
+    }
     return error == -EINPROGRESS ? 0 : error;
 }
 
@@ -293,9 +344,11 @@ int whorl_runtime_state(struct whorl_runtime *runtime)
     if (life != OPEN) {
         return life == CLOSED ? WHORL_RUNTIME_CLOSED : WHORL_RUNTIME_CLOSING;
     }
-    /* relaxed: true of the moment before */
-    return whorl__load_relaxed_u32(&inside(runtime)->halt.all) ? WHORL_RUNTIME_STOPPED
-                                                               : WHORL_RUNTIME_GOING;
+    /* relaxed, both: true of the moment before */
+    const bool stands = inside(runtime)->stepped
+                            ? whorl__load_relaxed_u32(&inside(runtime)->driver) == 0
+                            : whorl__load_relaxed_u32(&inside(runtime)->halt.all) != 0;
+    return stands ? WHORL_RUNTIME_STOPPED : WHORL_RUNTIME_GOING;
 }
 
 int whorl_runtime_spawn(struct whorl_runtime *runtime, whorl_body *body, void *arg,
@@ -322,10 +375,7 @@ uint64_t whorl_runtime_id(struct whorl_runtime *runtime)
 int whorl_runtime_close(struct whorl_runtime *runtime)
 {
     const int error = check_outside(inside(runtime));
-    if (error == 0 && close_runtime(inside(runtime))) {
-        whorl__process_leave();
-    }
-    return error;
+    return error != 0 ? error : close_by_turn(inside(runtime), whorl__process_leave);
 }
 
 int whorl_runtime_free(struct whorl_runtime *runtime)

@@ -59,14 +59,17 @@ static int check_options(const struct whorl_options *options)
                             options->end_round_ns >= 0 && options->end_rounds >= 0 &&
                             options->debug >= -1 && options->debug <= 1 &&
                             whorl__dump_signal_ok(options->dump_signal);
+    const bool flags_ok =
+        options->flags == 0 || (options->flags == WHORL_STEPPED && options->loops <= 1 &&
+                                options->mode <= WHORL_MODE_SINGLE);
     const bool reserved_ok = whorl__reserved_ok(options->reserved, WHORL__RESERVED(options));
-    return stack_ok && mode_ok && numbers_ok && reserved_ok ? 0 : -EINVAL;
+    return stack_ok && mode_ok && numbers_ok && flags_ok && reserved_ok ? 0 : -EINVAL;
 }
 
 static unsigned count_loops(const struct whorl_options *options,
                             const struct whorl__topology *topology)
 {
-    if (options->mode == WHORL_MODE_SINGLE) {
+    if (options->mode == WHORL_MODE_SINGLE || options->flags == WHORL_STEPPED) {
         return 1;
     }
     const int wanted = options->loops > 0 ? options->loops : whorl__topology_loops(topology);
@@ -77,6 +80,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
 {
     runtime->loop_count = count_loops(options, runtime->topology);
     runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
+    runtime->stepped = options->flags == WHORL_STEPPED;
     runtime->stack_class = whorl__stack_class(options->stack_bytes);
     runtime->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_DEFAULT_NS;
     runtime->report_ns = options->report_ns != 0 ? options->report_ns : REPORT_DEFAULT_NS;
@@ -237,6 +241,9 @@ static void *loop_main(void *arg)
 
 static void stop_threads(struct whorl__runtime *runtime, unsigned count)
 {
+    if (runtime->stepped) {
+        return;
+    }
     whorl__workers_stop(runtime, count);
     for (unsigned i = 0; i < count; i++) {
         (void)whorl__os->thread_join(runtime->loops[i]->thread);
@@ -245,7 +252,7 @@ static void stop_threads(struct whorl__runtime *runtime, unsigned count)
 
 static int start_threads(struct whorl__runtime *runtime)
 {
-    for (unsigned i = 0; i < runtime->loop_count; i++) {
+    for (unsigned i = 0; !runtime->stepped && i < runtime->loop_count; i++) {
         struct whorl__loop *const loop = runtime->loops[i];
         const int error = whorl__os->thread_start(&loop->thread, loop_main, loop);
         if (error != 0) {

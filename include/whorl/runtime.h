@@ -29,6 +29,12 @@ enum whorl_mode {
     WHORL_MODE_STEALING  /* several loops; idle ones steal, and serve the sockets of stuck ones */
 };
 
+/* whorl_options.flags: no thread is started for the one loop that there is: it stands still until
+ * somebody drives it, by whorl_loop_step in a main loop of his own, or by a run, which then takes
+ * place on the thread that calls. For what must stay on one thread, such as a toolkit's windows.
+ * Nobody watches for tasks that hold the loop (stall_ns, report_ns); threads are not pinned. */
+#define WHORL_STEPPED 1
+
 /*
  * Zeroed options are the defaults. Fields to come take the place of reserved words, which stay zero
  * until then: so the size never changes, and a library that is older than a program refuses what it
@@ -59,7 +65,8 @@ struct whorl_options {
     /* 1: debug mode; -1: none; 0: debug mode if the environment has WHORL_DEBUG, and it is neither
      * empty nor "0". What it does: docs/guide/looking-inside.md. */
     int debug;
-    uint64_t reserved[3]; /* 0 */
+    uint64_t flags;       /* WHORL_STEPPED */
+    uint64_t reserved[2]; /* 0 */
 };
 
 /*
@@ -287,6 +294,39 @@ WHORL_API int whorl_runtime_close(struct whorl_runtime *runtime);
  * Since:   0.1, stable                  Source: runtime/runner.c
  */
 WHORL_API int whorl_runtime_free(struct whorl_runtime *runtime);
+
+/*
+ * whorl_loop_begin, whorl_loop_step, whorl_loop_next, whorl_loop_end - drive a WHORL_STEPPED
+ * runtime from a main loop of the program's own: that of a toolkit, or a poll(2) of yours.
+ *
+ *   timeout_ns       how long a step may wait while there is nothing to do; 0: not at all;
+ *                    WHORL_NEVER: until there is
+ *   ret_deadline_ns  when the next step has something to do, as whorl_now counts: 0 at once,
+ *                    WHORL_NEVER only when the descriptor is ready; may be NULL
+ *
+ * begin makes the calling thread the loop's: it alone may step, until end. A step is one pass: a
+ * look at descriptors, timers and what other threads have sent, then each task and callback that is
+ * ready. next is to be called last before the thread waits: the descriptor that it returns is
+ * readable (POLLIN, level-triggered) as soon as the next step has something to do before that time;
+ * it belongs to the runtime, and is for poll, epoll and their like alone. Between two steps the
+ * thread is like any other that is no loop's.
+ *
+ * Returns: begin and end 0; step 0, or 1 if whorl_runtime_stop was called since the last step, or
+ * in this one; next the descriptor. All of them -EINVAL (NULL, or a runtime with threads), -EBUSY
+ * (in a task or a callback; begin also if somebody has begun), -EPERM (the thread has not begun),
+ * -ESHUTDOWN (it is being closed, or closed), or -ECHILD.
+ *
+ * From:    a plain thread; all but begin: the one that has begun
+ * Waits:   step blocks the thread, up to timeout_ns and as long as its tasks run
+ * Order:   what was done before end happens before what follows the next begin
+ * Model:   asyncio's loop._run_forever_setup, _run_once, _run_forever_cleanup
+ * Since:   0.1, stable                  Source: runtime/step.c
+ */
+WHORL_API WHORL_WARN_UNUSED int whorl_loop_begin(struct whorl_runtime *runtime);
+WHORL_API WHORL_WARN_UNUSED int whorl_loop_step(struct whorl_runtime *runtime, int64_t timeout_ns);
+WHORL_API WHORL_WARN_UNUSED int whorl_loop_next(struct whorl_runtime *runtime,
+                                                int64_t *ret_deadline_ns);
+WHORL_API int whorl_loop_end(struct whorl_runtime *runtime);
 
 /* How many loops the caller's runtime has; -EPERM outside a task or callback. */
 WHORL_API int whorl_loop_count(void);

@@ -199,6 +199,17 @@ void whorl__halt_lift(struct whorl__runtime *runtime)
     whorl__spin_unlock(&halt->lock);
 }
 
+bool whorl__halt_answer(struct whorl__runtime *runtime)
+{
+    lock(&runtime->halt);
+    const bool asked = is_asked(runtime);
+    if (asked) {
+        (void)whorl__and_u32(&runtime->stop, ~WHORL__STOP_ASKED);
+    }
+    whorl__spin_unlock(&runtime->halt.lock);
+    return asked;
+}
+
 /* ---- loops ---- */
 
 bool whorl__halt_hold(struct whorl__loop *loop)

@@ -351,7 +351,7 @@ void whorl__monitor_nudge(struct whorl__runtime *runtime)
 
 static bool wanted(const struct whorl__runtime *runtime)
 {
-    return runtime->stall_ns != WHORL_NEVER;
+    return runtime->stall_ns != WHORL_NEVER && !runtime->stepped;
 }
 
 int whorl__monitor_start(struct whorl__runtime *runtime)

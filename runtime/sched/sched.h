@@ -108,6 +108,9 @@ struct whorl__runtime {
     int end_rounds;             /* C: 0: no limit */
     int dump_signal;            /* C: 0: none */
     bool handle_sigint;         /* C */
+    bool stepped;               /* C: its loop has no thread; runtime/step.c */
+    uint32_t driver;            /* A: stepped: the thread that has begun; 0: none */
+    void *driver_stack;         /* that thread's: what overflow.h gave it */
     uint32_t debug;             /* A: 1: debug mode; task/debugging.h */
     struct whorl_context *main_context; /* C: of all its mains; NULL: there is one main only */
     bool pin;                   /* C */
@@ -214,6 +217,8 @@ void whorl__halt_settle(struct whorl__runtime *runtime);
 WHORL_MUST_USE int whorl__halt_run_begin(struct whorl__runtime *runtime, struct whorl__run *run);
 /* It is over: 0, -EINPROGRESS: it was stopped, and all loops are held; -ESHUTDOWN: closed. */
 int whorl__halt_run_end(struct whorl__runtime *runtime, struct whorl__run *run);
+/* For a runtime that is driven by steps: whether somebody has asked, which is answered thereby. */
+bool whorl__halt_answer(struct whorl__runtime *runtime);
 /* The runtime is ending and takes no more guests: all that are held go on, and none is any more. */
 void whorl__halt_lift(struct whorl__runtime *runtime);
 
@@ -274,6 +279,12 @@ void whorl__log(struct whorl__runtime *runtime, const char *format, ...) WHORL_P
 /* worker.c */
 
 void *whorl__worker_main(void *loop);
+/* The calling thread is to drive the loop by steps, and no longer. */
+void whorl__worker_attach(struct whorl__loop *loop);
+void whorl__worker_detach(struct whorl__loop *loop);
+/* One pass: a poll that waits up to limit_ns while nothing is ready (WHORL_NEVER: for ever), then
+ * the batch. By the thread that is attached; the loop keeps strict order. */
+void whorl__worker_step(struct whorl__loop *loop, int64_t limit_ns);
 /* Tells the first `count` loops to leave, once no task is left. */
 void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count);
 /* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it; or a

@@ -407,16 +407,17 @@ static void look_into_poller(struct whorl__loop *loop)
     take_polled(loop);
 }
 
-static int64_t sleep_time(const struct whorl__loop *loop)
+static int64_t sleep_time(const struct whorl__loop *loop, int64_t limit_ns)
 {
     const int64_t own_ns = whorl__timers_next(&loop->timers);
     const int64_t watched_ns = whorl__rescue_next_deadline(loop);
     const int64_t next_ns = own_ns < watched_ns ? own_ns : watched_ns;
     if (next_ns == WHORL_NEVER) {
-        return -1;
+        return limit_ns == WHORL_NEVER ? -1 : limit_ns;
     }
     const int64_t now_ns = whorl__os->now_ns();
-    return next_ns > now_ns ? next_ns - now_ns : 0;
+    const int64_t left_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+    return left_ns < limit_ns ? left_ns : limit_ns;
 }
 
 static void review_lease(struct whorl__loop *loop, bool sleeps)
@@ -427,13 +428,13 @@ static void review_lease(struct whorl__loop *loop, bool sleeps)
 }
 
 /* The monitor may have seen the loop asleep, and parked, even where it then did not sleep. */
-static void sleep_in_poller(struct whorl__loop *loop)
+static void sleep_in_poller(struct whorl__loop *loop, int64_t limit_ns)
 {
     review_lease(loop, true);
     const bool sleeps = whorl__idle_sleep_begin(loop);
     if (sleeps) {
         whorl__count(&loop->stats.sleeps, 1);
-        whorl__poller_poll(&loop->poller, sleep_time(loop), &loop->poll_result);
+        whorl__poller_poll(&loop->poller, sleep_time(loop, limit_ns), &loop->poll_result);
     }
     whorl__idle_sleep_end(loop);
     whorl__monitor_nudge(loop->runtime);
@@ -447,12 +448,12 @@ static void sleep_in_poller(struct whorl__loop *loop)
 }
 
 /* There is nothing to do, unless very many tasks have ended; then a little at a time. */
-static void release_or_sleep(struct whorl__loop *loop)
+static void release_or_sleep(struct whorl__loop *loop, int64_t limit_ns)
 {
     if (WHORL_UNLIKELY(whorl__stacks_release(loop->runtime->stacks, RELEASE_IDLE) > 0)) {
         look_into_poller(loop);
     } else {
-        sleep_in_poller(loop);
+        sleep_in_poller(loop, limit_ns);
     }
 }
 
@@ -508,7 +509,7 @@ static void find_work_or_sleep(struct whorl__loop *loop)
     if (task != NULL) {
         run_found(loop, task);
     } else {
-        release_or_sleep(loop);
+        release_or_sleep(loop, WHORL_NEVER);
     }
 }
 
@@ -554,21 +555,26 @@ static inline bool hold(struct whorl__loop *loop)
     return whorl__halt_hold(loop);
 }
 
-static void strict_turn(struct whorl__loop *loop, int64_t *now_ns)
+/* Fills the next batch. While there is nothing for it, the poller is waited in, up to the limit. */
+static inline void fill_batch(struct whorl__loop *loop, int64_t limit_ns, int64_t *now_ns)
 {
-    run_batch(loop);
-    review_lease(loop, false);
-    const bool begins = hold(loop);
     *now_ns = whorl__os->now_ns();
     (void)whorl__loop_take_inbox(loop);
-    if (!begins && !has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
-        release_or_sleep(loop);
-    } else if (begins || loop->poll_now || *now_ns - loop->polled_ns >= POLL_NS) {
+    if (limit_ns > 0 && !has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
+        release_or_sleep(loop, limit_ns);
+    } else if (limit_ns == 0 || loop->poll_now || *now_ns - loop->polled_ns >= POLL_NS) {
         look_into_poller(loop);
     }
     loop->poll_now = false;
     *now_ns = *now_ns > loop->polled_ns ? *now_ns : loop->polled_ns;
     fire_timers(loop, *now_ns);
+}
+
+static void strict_turn(struct whorl__loop *loop, int64_t *now_ns)
+{
+    run_batch(loop);
+    review_lease(loop, false);
+    fill_batch(loop, hold(loop) ? 0 : WHORL_NEVER, now_ns);
 }
 
 static void fast_turn(struct whorl__loop *loop, int64_t *now_ns)
@@ -615,23 +621,54 @@ static void turn(struct whorl__loop *loop, int64_t *now_ns)
 
 /* ---- the thread ---- */
 
-void *whorl__worker_main(void *arg)
+void whorl__worker_attach(struct whorl__loop *loop)
 {
-    struct whorl__loop *const loop = arg;
-    whorl__tls_set_worker((struct whorl__worker *)loop);
     whorl__fiber_init_host(&loop->host);
     loop->errno_at = whorl__tls_errno_at();
     loop->cxx_own = loop->runtime->cxx_here != NULL ? loop->runtime->cxx_here() : NULL;
     loop->cxx = loop->cxx_own;
+}
+
+void whorl__worker_detach(struct whorl__loop *loop)
+{
+    if (loop->spare != NULL) {
+        whorl__fibers_put(&loop->fibers, loop->spare);
+        loop->spare = NULL;
+    }
+    whorl__fiber_fini_host(&loop->host);
+}
+
+/*
+ * Between two steps the thread is none of the runtime's, and from the last look on the loop counts
+ * as asleep: who gives it something wakes it, and its poller is ready then. P1 of loop.c
+ */
+void whorl__worker_step(struct whorl__loop *loop, int64_t limit_ns)
+{
+    int64_t now_ns;
+    WHORL_ASSERT(loop->strict);
+    whorl__tls_set_worker((struct whorl__worker *)loop);
+    whorl__idle_sleep_end(loop);
+    whorl__count(&loop->stats.turns, 1);
+    /* relaxed: a request that comes now ends the sleep, or the next step */
+    const bool stops = whorl__load_relaxed_u32(&loop->runtime->stop) != 0;
+    fill_batch(loop, stops ? 0 : limit_ns, &now_ns);
+    note_turn(loop, now_ns);
+    run_batch(loop);
+    review_lease(loop, true);
+    whorl__tls_set_worker(NULL);
+}
+
+void *whorl__worker_main(void *arg)
+{
+    struct whorl__loop *const loop = arg;
+    whorl__tls_set_worker((struct whorl__worker *)loop);
+    whorl__worker_attach(loop);
     int64_t now_ns = whorl__os->now_ns();
     /* acquire, pairs workers_stop */
     while (!(whorl__load_acquire_u32(&loop->runtime->stop) & WHORL__STOP_LEAVE)) {
         turn(loop, &now_ns);
     }
-    if (loop->spare != NULL) {
-        whorl__fibers_put(&loop->fibers, loop->spare);
-    }
-    whorl__fiber_fini_host(&loop->host);
+    whorl__worker_detach(loop);
     whorl__tls_set_worker(NULL);
     return NULL;
 }

@@ -55,7 +55,7 @@ static int check_options(const struct whorl_sim_options *options)
     }
     const bool ok = options->latency_ns >= 0 && options->latency_ns <= UINT32_MAX &&
                     options->buffer_bytes <= BUFFER_MAX && options->descriptors_max >= 0 &&
-                    options->ns_max >= 0;
+                    options->ns_max >= 0 && options->runtime.flags == 0;
     return ok ? 0 : -EINVAL;
 }
 

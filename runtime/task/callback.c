@@ -602,6 +602,12 @@ static int add_done(struct whorl_future *future, struct whorl__loop *loop,
     return 0;
 }
 
+int whorl__done_callback_add(struct whorl_future *future, struct whorl__loop *loop,
+                             whorl_done_callback *callback, void *arg)
+{
+    return add_done(future, loop, callback, arg);
+}
+
 static int add_done_remote(struct whorl_task *task, whorl_done_callback *callback, void *arg)
 {
     struct whorl__runtime *const runtime = task->runtime;

@@ -5,6 +5,12 @@
 #define WHORL_TASK_CALLBACK_H
 
 #include "loop/loop.h"
+#include "whorl/callback.h"
+
+/* As whorl_future_add_done_callback, on that loop; by the thread that drives it, between two steps.
+ * 0 or -ENOMEM. */
+WHORL_MUST_USE int whorl__done_callback_add(struct whorl_future *future, struct whorl__loop *loop,
+                                            whorl_done_callback *callback, void *arg);
 
 /* The future is done, and the waiter, of kind WHORL__WAITER_DONE, off its list with a reference on
  * the future: the callback is called on its loop, or dropped if that is no more. */

@@ -283,12 +283,21 @@ static void start_late(struct whorl__runtime *runtime, struct whorl_generator *g
     }
 }
 
+/* As whorl_join; the thread that ends the runtime may be its loop's as well. */
+static int join_late(struct whorl__runtime *runtime, struct whorl_task *closer, int64_t deadline_ns)
+{
+    while (runtime->stepped && !whorl_task_done(closer) && whorl_now() < deadline_ns) {
+        whorl__worker_step(runtime->loops[0], WHORL_MILLISECOND);
+    }
+    return whorl_join(closer, runtime->stepped ? 0 : deadline_ns, NULL);
+}
+
 /* One that takes its time is told of after each round of the end, and cancelled. */
 static void await_late(struct whorl__runtime *runtime, struct whorl_generator *generator,
                        int *rounds)
 {
     struct whorl_task *const closer = generator->closer;
-    while (whorl_join(closer, whorl_after(runtime->end_round_ns), NULL) == -ETIMEDOUT) {
+    while (join_late(runtime, closer, whorl_after(runtime->end_round_ns)) == -ETIMEDOUT) {
         report(runtime, generator,
                "a generator is being closed at the end of the runtime; still waiting", -ETIMEDOUT);
         whorl__at_end_round(runtime, rounds);

@@ -439,6 +439,10 @@ static void check_inherited_runtime(struct whorl_runtime *runtime, struct whorl_
     REFUSED(whorl_runtime_stop(runtime));
     REFUSED(whorl_runtime_stop(NULL));
     REFUSED(whorl_runtime_state(runtime));
+    EXPECT(whorl_loop_begin(runtime), -EINVAL); /* it has threads */
+    EXPECT(whorl_loop_step(runtime, 0), -EINVAL);
+    EXPECT(whorl_loop_next(runtime, NULL), -EINVAL);
+    EXPECT(whorl_loop_end(runtime), -EINVAL);
     REFUSED(whorl_runtime_spawn(runtime, never_run, NULL, NULL, &task));
     REFUSED(whorl_runtime_close(runtime));
     REFUSED(whorl_runtime_free(runtime));

@@ -32,6 +32,7 @@ struct world {
     struct whorl_executor *executor; /* shut down */
     struct whorl_runtime *other;  /* lives, without a task */
     struct whorl_runtime *closed;
+    struct whorl_runtime *stepped; /* nobody drives it */
     struct whorl_group zeroed;
     struct whorl_timeout no_timeout;    /* zeroed, and the next */
     struct whorl_iterator no_iterator;
@@ -312,6 +313,16 @@ static long end_section_twice(void)
     X(runtime_run_until_closed, whorl_runtime_run_until(w->closed, w->done, NULL), \
       -ESHUTDOWN, -EBUSY) \
     X(runtime_run_forever_closed, whorl_runtime_run_forever(w->closed), -ESHUTDOWN, -EBUSY) \
+    X(loop_begin_null, whorl_loop_begin(NULL), -EINVAL, -EINVAL) \
+    X(loop_begin_threads, whorl_loop_begin(w->other), -EINVAL, -EINVAL) \
+    X(loop_begin_nested, INSIDE(whorl_loop_begin(w->stepped), -EBUSY), -EBUSY, -EBUSY) \
+    X(loop_step_null, whorl_loop_step(NULL, 0), -EINVAL, -EINVAL) \
+    X(loop_step_threads, whorl_loop_step(w->other, 0), -EINVAL, -EINVAL) \
+    X(loop_step_not_begun, whorl_loop_step(w->stepped, 0), -EPERM, -EBUSY) \
+    X(loop_next_null, whorl_loop_next(NULL, NULL), -EINVAL, -EINVAL) \
+    X(loop_next_not_begun, whorl_loop_next(w->stepped, NULL), -EPERM, -EBUSY) \
+    X(loop_end_null, whorl_loop_end(NULL), -EINVAL, -EINVAL) \
+    X(loop_end_not_begun, whorl_loop_end(w->stepped), -EPERM, -EBUSY) \
     X(runtime_state_null, whorl_runtime_state(NULL), -EINVAL, -EINVAL) \
     X(runtime_state_closed, whorl_runtime_state(w->closed), \
       WHORL_RUNTIME_CLOSED, WHORL_RUNTIME_CLOSED) \
@@ -804,12 +815,14 @@ static void make_others(struct world *w)
     must(whorl_runtime_new(&options, &w->other));
     must(whorl_runtime_new(&options, &w->closed));
     must(whorl_runtime_close(w->closed));
+    must(whorl_runtime_new(&(struct whorl_options){.flags = WHORL_STEPPED}, &w->stepped));
 }
 
 static void free_others(struct world *w)
 {
     must(whorl_runtime_free(w->other));
     must(whorl_runtime_free(w->closed));
+    must(whorl_runtime_free(w->stepped));
 }
 
 static void test_misuse_inside_and_outside_has_the_error_of_its_header(void **state)
@@ -821,6 +834,7 @@ static void test_misuse_inside_and_outside_has_the_error_of_its_header(void **st
         make_others(&inside.world);
         outside.world.other = inside.world.other;
         outside.world.closed = inside.world.closed;
+        outside.world.stepped = inside.world.stepped;
         assert_int_equal(play(loops, misuse_inside, &inside), 0);
         check(&inside, true);
         outside.world.ended = inside.task;

@@ -345,7 +345,7 @@ static void test_run_bad_arguments_are_einval(void **state)
     const struct whorl_options bad[] = {{.loops = -1},
                                         {.end_round_ns = -1},
                                         {.end_rounds = -1},
-                                        {.reserved = {[2] = 1}}};
+                                        {.reserved = {[1] = 1}}};
     struct whorl_runtime *runtime = NULL;
     struct whorl_task *task = NULL;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
