@@ -573,6 +573,32 @@ static void test_graph_shows_a_thread_that_blocks(void **state)
     whorl_future_unref(future);
 }
 
+static int tell_without_memory(void *arg)
+{
+    int *const told = arg;
+    struct whorl_future *const future = new_future();
+    struct whorl_future *const awaiter = new_future();
+    faults_order(&(struct faults_order){.entry = FAULTS_alloc, .phase = FAULTS_ANY_PHASE,
+                                        .error = -ENOMEM, .first = 1});
+    told[0] = whorl_future_add_to_awaited_by(future, awaiter);
+    faults_order(NULL);
+    told[1] = walk(future, WHORL_GRAPH_ALL).steps;
+    whorl_future_unref(awaiter);
+    whorl_future_unref(future);
+    return 0;
+}
+
+static void test_await_that_is_told_without_memory_is_not_there(void **state)
+{
+    (void)state;
+    int told[2] = {UNSET, UNSET};
+    faults_install();
+    assert_int_equal(play(1, tell_without_memory, told), 0);
+    faults_remove();
+    assert_int_equal(told[0], -ENOMEM);
+    assert_int_equal(told[1], 1);
+}
+
 #define CROWD 40
 
 static int look_at_crowd(void *arg)
@@ -694,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_ins_9_and_12_circle_of_awaits_is_told_and_ends),
         cmocka_unit_test(test_ins_11_line_of_a_task_shows_a_request_not_delivered_yet),
         cmocka_unit_test(test_graph_shows_a_thread_that_blocks),
+        cmocka_unit_test(test_await_that_is_told_without_memory_is_not_there),
         cmocka_unit_test(test_graph_of_a_crowd_is_whole_or_out_of_memory),
         cmocka_unit_test(test_graph_from_a_thread_while_awaits_come_and_go),
     };
