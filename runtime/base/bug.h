@@ -41,6 +41,8 @@
       "a block that was also cancelled from outside says that its time is over")                   \
     X(TIMEOUT_KEEPS_ITS_REQUEST, "TMO-9",                                                          \
       "the request of a deadline is not taken back at the end of the block")                       \
+    X(TIMEOUT_COUNTS_FROM_ZERO, "TMO-9",                                                           \
+      "a request from before the block hides that its time is over")                               \
     X(TIMEOUT_TAKES_ANY_ERROR, "TMO-5",                                                            \
       "a block that fails after its deadline says that its time is over")                          \
     X(TIMEOUT_EXPIRES_AT_ONCE, "TMO-16", "an expiry that is due is not queued")                    \
@@ -59,6 +61,7 @@
     X(WAIT_ENDS_WITH_A_CANCELLED_ONE, "WAIT-6", "a cancelled future counts as an exception")       \
     X(WAIT_CANCELS_THE_LATE, "WAIT-2", "what is not done in time is cancelled")                    \
     X(COMPLETED_SERVES_TWICE, "ASC-6", "a future that was given twice is served twice")            \
+    X(COMPLETED_HAS_NO_DEADLINE, "ASC-4", "at its deadline an iteration goes on")                  \
     X(WAIT_REPORTS_AT_ONCE, "WAIT-10", "futures that are done are reported at once")               \
     X(SHIELD_CANCELS_THE_INNER, "SHLD-1", "a cancel of a shield goes on to what it guards")        \
     X(SHIELD_HIDES_AN_ERROR, "SHLD-3", "an error of the inner future is a cancel of the shield")   \

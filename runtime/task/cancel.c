@@ -673,7 +673,8 @@ static int baseline_locked(const struct whorl_task *task, const struct whorl__sc
     const int later = scope->timed && task->loop->strict
                           ? count_held_locked(task) + count_late_locked(task)
                           : count_pending_locked(task, task->scopes);
-    return task->requests > later ? task->requests - later : 0;
+    const bool none = task->requests <= later || WHORL__BUG(TIMEOUT_COUNTS_FROM_ZERO);
+    return none ? 0 : task->requests - later;
 }
 
 void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)

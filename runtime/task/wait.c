@@ -233,6 +233,9 @@ static void deadline_passed(void *arg)
     struct whorl_completed *const watch = arg;
     const struct whorl__outcome late = {.error = -ETIMEDOUT};
     uint32_t number;
+    if (WHORL__BUG(COMPLETED_HAS_NO_DEADLINE)) {
+        return;
+    }
     while ((number = draw_number(watch)) < watch->count) {
         (void)whorl__future_complete(event_of(watch, number), &late);
     }

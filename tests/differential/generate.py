@@ -2,6 +2,7 @@
 """Draws random programs of program_language.h.
 
     generate.py --seed N --count N      programs N, N + 1, ... on standard output
+    generate.py ... --themed            N, N + 4, ...: of those that have a theme
 
 A program is a function of its number. What a task waits for are futures, and tasks that come behind
 it in the alphabet: so no two of them wait for each other. Some await themselves, which is an error.
@@ -386,9 +387,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--themed", action="store_true", help="only programs that have a theme")
     parser.add_argument("--without", default="", help="constructs left out, with commas")
     options = parser.parse_args()
-    for number in range(options.seed, options.seed + options.count):
+    step = THEME_EVERY if options.themed else 1
+    first = -(-options.seed // step) * step
+    for number in range(first, first + step * options.count, step):
         print(program(number, options.without.split(",")).text(), end="")
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# test_loops.sh - the same programs on several loops, live and in the simulation: every task begins
-# at most once and ends, its argument is freed once, and no cancel comes that nobody asked for.
+# test_loops.sh - the same programs on several loops, live and in the simulation, those with a theme
+# more often: every task begins at most once and ends, its argument is freed once, and no cancel
+# comes that nobody asked for.
 #
 # label: medium
 set -eu
@@ -13,7 +14,8 @@ trap 'rm -f "$programs"' EXIT
 
 command -v python3 >/dev/null || { echo "skipped: there is no python3"; exit 77; }
 export PYTHONDONTWRITEBYTECODE=1
-python3 "$here/generate.py" --seed 100000 --count $((50 * scale)) >"$programs"
+python3 "$here/generate.py" --seed 100000 --count $((40 * scale)) >"$programs"
+python3 "$here/generate.py" --seed 300000 --count $((20 * scale)) --themed >>"$programs"
 for loops in 2 4; do
     "$player" --loops "$loops" <"$programs"
 done
