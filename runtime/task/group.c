@@ -123,16 +123,19 @@ static void why_failed(const struct group *group, struct whorl_task *task,
     whorl__spin_unlock(&task->lock);
 }
 
-/* By one who is counted among `pending`, or by the group's own task. */
+/* By one who is counted among `pending`, or by the group's own task. The block comes last, as in
+ * asyncio: in strict order the children meet their cancel before it does. */
 static void ask_all(struct group *group, bool block_too, const struct whorl_why *why)
 {
+    struct whorl_task *const own = group->scope.task;
+    const uint64_t serial = group->scope.serial;
     struct whorl_task *task;
-    if (block_too) {
-        whorl__cancel_by_scope(group->scope.task, group->scope.serial, why);
-    }
     while ((task = take_fresh(group)) != NULL) {
         (void)whorl__cancel_request(task, NULL, why);
         whorl_task_unref(task);
+    }
+    if (block_too) {
+        whorl__cancel_by_scope(own, serial, why);
     }
 }
 

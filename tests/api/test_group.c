@@ -683,6 +683,44 @@ static void test_tg_26_cancel_of_a_group_ends_it_without_error(void **state)
     }
 }
 
+struct asked {
+    struct journal journal;
+};
+
+static int note_a_cancel(void *arg)
+{
+    struct asked *const asked = arg;
+    const int error = wait_for_ever();
+    note(&asked->journal, 'c');
+    return error;
+}
+
+static int fail_at_once(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int play_asked(void *arg)
+{
+    struct asked *const asked = arg;
+    struct whorl_group group;
+    must(whorl_group_begin(&group));
+    must(whorl_group_spawn(&group, note_a_cancel, asked, NULL, NULL));
+    must(whorl_group_spawn(&group, fail_at_once, NULL, NULL, NULL));
+    const int error = wait_for_ever();
+    note(&asked->journal, 'b');
+    return whorl_group_end(&group, error, NULL) == -EIO ? 0 : 1;
+}
+
+static void test_tg_3_children_are_cancelled_before_the_block(void **state)
+{
+    (void)state;
+    struct asked asked = {.journal = {""}};
+    assert_int_equal(play(1, play_asked, &asked), 0);
+    assert_string_equal(asked.journal.text, "cb");
+}
+
 struct window {
     struct whorl_group group;
     struct whorl_task *group_task;
@@ -1075,6 +1113,7 @@ int main(void)
         cmocka_unit_test(test_tg_22_child_is_given_a_name_as_any_task),
         cmocka_unit_test(test_tg_23_group_that_lives_long_does_not_grow),
         cmocka_unit_test(test_tg_26_cancel_of_a_group_ends_it_without_error),
+        cmocka_unit_test(test_tg_3_children_are_cancelled_before_the_block),
         cmocka_unit_test(test_tg_13_and_26_all_have_ended_and_the_end_waits_still),
         cmocka_unit_test(test_tg_27_group_cancel_beside_an_outside_cancel),
         cmocka_unit_test(test_tg_27_a_block_that_ends_cancelled_while_one_is_pending),
