@@ -52,6 +52,7 @@
     X(GROUP_COUNTS_A_CANCELLED_CHILD, "TG-5",                                                      \
       "a child that was cancelled is a failure of its group")                                      \
     X(GROUP_LETS_THE_BLOCK_GO_ON, "TG-3", "the failure of a child does not end the block")         \
+    X(GROUP_ASKS_ITS_BLOCK_FIRST, "TG-3", "the block meets its cancel before the children do")     \
     X(GROUP_LEAVES_ITS_CHILDREN, "TG-7",                                                           \
       "a block that fails waits for its children and does not cancel them")                        \
     X(GROUP_LOSES_THE_CANCEL_OUTSIDE, "TG-10",                                                     \

@@ -130,6 +130,9 @@ static void ask_all(struct group *group, bool block_too, const struct whorl_why 
     struct whorl_task *const own = group->scope.task;
     const uint64_t serial = group->scope.serial;
     struct whorl_task *task;
+    if (WHORL__BUG(GROUP_ASKS_ITS_BLOCK_FIRST) && block_too) {
+        whorl__cancel_by_scope(own, serial, why);
+    }
     while ((task = take_fresh(group)) != NULL) {
         (void)whorl__cancel_request(task, NULL, why);
         whorl_task_unref(task);

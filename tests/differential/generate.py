@@ -36,6 +36,7 @@ THEMES = (
 )
 THEME_EVERY = 4
 THEME_FACTOR = 4
+GROUPED_EVERY = 3  # leaves most tasks to groups, so that these have several children
 
 WAITS = ("yield", "sleep", "await", "wait_for", "wait", "each")
 BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure")
@@ -108,6 +109,9 @@ class Generator:
             self.late = "add" in theme and number % 24 == 0  # every second of those
             self.weights = {k: w * THEME_FACTOR if k in theme else w
                             for k, w in self.weights.items()}
+        self.grouped = number % GROUPED_EVERY == 0
+        if self.grouped and "group" in self.weights:
+            self.weights["group"] *= THEME_FACTOR
         self.tasks = ["main", *"abcde"[:self.random.randint(1, 4)]]
         self.futures = [f"f{i}" for i in range(self.random.randint(0, 2))]
         self.callbacks = [f"k{i}" for i in range(self.random.randint(0, 2))]
@@ -140,7 +144,7 @@ class Generator:
 
     def main(self):
         spawns = [Node(f"spawn {t}") for t in self.tasks[1:]
-                  if self.random.random() < (0.2 if self.late else 0.8)]
+                  if self.random.random() < (0.2 if self.late or self.grouped else 0.8)]
         return spawns + self.body(0, self.random.randint(2, 7), 0)
 
     def body(self, level, count, depth):
@@ -286,7 +290,7 @@ class Generator:
         self.groups[name] = level
         later = self.tasks[level + 1:]
         adds = [Node(f"add {name} {t}") for t in later
-                if self.random.random() < (0.2 if self.late else 0.5)]
+                if self.random.random() < (0.7 if self.grouped else 0.2 if self.late else 0.5)]
         return Node(f"group {name}", adds + self.inside(level, depth))
 
     def draw_cancel(self, level, depth):
