@@ -179,6 +179,7 @@ static int make(struct whorl_future *const *futures, size_t count, bool single,
 static void drop(struct whorl_completed *watch)
 {
     if (whorl__add_u32(&watch->references, (uint32_t)-1) == 1) { /* pairs W2 */
+        whorl_handle_unref(watch->timer);
         whorl__os->free(watch);
     }
 }
@@ -547,9 +548,7 @@ int whorl_completed_next(struct whorl_completed *completed, size_t *ret_index)
 void whorl_completed_free(struct whorl_completed *completed)
 {
     if (completed != NULL && !is_inherited(completed)) {
-        struct whorl_handle *const timer = completed->timer;
-        (void)whorl_handle_cancel(timer);
-        whorl_handle_unref(timer);
+        (void)whorl_handle_cancel(completed->timer); /* a report may still come, and do the same */
         unwatch_all(completed);
     }
 }
