@@ -64,13 +64,19 @@ def both(side, text):
     return asyncio_side.play(text), play_whorl_all(side, [text], ONE_S)[0]
 
 
-def report(side, number, without):
+def show_difference(asyncio_trace, whorl_trace):
+    for line in difflib.unified_diff(asyncio_trace, whorl_trace, "asyncio", "whorl", "", "", 99, ""):
+        print("    " + line)
+
+
+def report(side, number, among_others, without):
     def differs(text):
         ours, theirs = both(side, text)
         return ours != theirs
     program = generate.program(number, without)
     if not differs(program.text()):
         print(f"program {number} differs only among others")
+        show_difference(*among_others)
         return
     show(side, shrink.shrink(program, differs).text())
 
@@ -78,8 +84,7 @@ def report(side, number, without):
 def show(side, text):
     asyncio_trace, whorl_trace = both(side, text)
     print(text, end="")
-    for line in difflib.unified_diff(asyncio_trace, whorl_trace, "asyncio", "whorl", "", "", 99, ""):
-        print("    " + line)
+    show_difference(asyncio_trace, whorl_trace)
     if asyncio_trace == whorl_trace:
         print("\n".join("    " + line for line in asyncio_trace))
     print()
@@ -149,7 +154,7 @@ def compare_known(side, path):
 
 def compare(options, without):
     known = options.known is None or compare_known(options.side, options.known)
-    different = []
+    different = {}
     lines = 0
     coverage = Coverage(without)
     end = options.seed + options.count
@@ -160,14 +165,14 @@ def compare(options, without):
         theirs = play_whorl_all(options.side, texts)
         coverage.add(met)
         lines += sum(map(len, ours))
-        different += [n for n, a, w in zip(numbers, ours, theirs) if a != w]
+        different |= {n: (a, w) for n, a, w in zip(numbers, ours, theirs) if a != w}
     print(f"differential: {options.count} programs, {lines} lines, {len(different)} different")
     print(coverage)
     covered = coverage.percent() >= options.floor
     if not covered:
         print(f"less than {options.floor} percent have met; these have not:\n{coverage.missing()}")
-    for number in different[:options.reports]:
-        report(options.side, number, without)
+    for number in list(different)[:options.reports]:
+        report(options.side, number, different[number], without)
     return 0 if known and covered and not different else 1
 
 
