@@ -237,12 +237,20 @@ static bool has_own_work(const struct whorl__loop *loop)
     return whorl__loop_has_own_work(loop) || whorl__runqueue_length(&loop->queue) > 0;
 }
 
-/* Somebody is about to write the loop's eventfd, or to let its last writer know. */
+/* It is about to write the loop's eventfd, or has taken its wake as a rescuer, and not looked yet
+ * whether to pass it on. */
+static bool brings_wake(const struct whorl_sim_thread *thread, const struct whorl__loop *loop)
+{
+    const struct whorl__poller *const poller = &loop->poller;
+    return (thread->call == WHORL__SIM_WRITE && thread->call_about == poller->wake_fd) ||
+           (thread->call == WHORL__SIM_EPOLL_WAIT && thread->call_about == poller->epoll_fd &&
+            thread->worker != (const struct whorl__worker *)loop);
+}
+
 static bool wake_is_under_way(const struct whorl__sim *sim, const struct whorl__loop *loop)
 {
     for (unsigned i = 0; i < sim->live_count; i++) {
-        const struct whorl_sim_thread *const thread = sim->live[i];
-        if (thread->call == WHORL__SIM_WRITE && thread->call_about == loop->poller.wake_fd) {
+        if (brings_wake(sim->live[i], loop)) {
             return true;
         }
     }
