@@ -93,6 +93,18 @@ static int cancel_by_unnamed(void *arg)
     return finish(start(cancel_by_task, arg));
 }
 
+/* As a program would compare them: padding, and what stands behind a name, is nobody's. */
+static void assert_same_words(const struct whorl_why *one, const struct whorl_why *other)
+{
+    char words[2][WHORL_WHY_TEXT];
+    assert_true(whorl_why_print(one, words[0], sizeof words[0]) > 0);
+    assert_true(whorl_why_print(other, words[1], sizeof words[1]) > 0);
+    assert_string_equal(words[0], words[1]);
+    assert_int_equal(one->cause, other->cause);
+    assert_true(one->task == other->task);
+    assert_int_equal(one->requests, other->requests);
+}
+
 static void test_why_names_the_task_that_cancelled(void **state)
 {
     (void)state;
@@ -108,7 +120,7 @@ static void test_why_names_the_task_that_cancelled(void **state)
         assert_int_equal(seen.why[0].requests, 1);
         assert_int_equal(seen.why[0].hops, 0);
         assert_null(seen.why[0].block);
-        assert_memory_equal(&seen.why[2], &seen.why[0], sizeof seen.why[0]);
+        assert_same_words(&seen.why[2], &seen.why[0]);
         assert_string_equal(seen.why[1].name, "boss");
         assert_null(seen.why[1].message);
     }
