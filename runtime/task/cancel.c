@@ -144,7 +144,7 @@ static void withdraw_locked(struct whorl_task *task)
     whorl__state_cancel_clear(&task->word);
 }
 
-static bool is_over(struct whorl_task *task)
+bool whorl__cancel_is_too_late(const struct whorl_task *task)
 {
     /* acquire, pairs the cas of state_finish */
     const enum whorl__phase phase = whorl__state_phase(whorl__load_acquire_u64(&task->word));
@@ -238,7 +238,7 @@ static void note_held_locked(struct whorl_task *task, const char *message)
 static bool register_locked(struct whorl_task *task, struct request *request)
 {
     struct whorl__scope *scope = NULL;
-    if (is_over(task) || (request->shutdown && task->shutdown_asked)) {
+    if (whorl__cancel_is_too_late(task) || (request->shutdown && task->shutdown_asked)) {
         return false;
     }
     if (request->scope_serial != 0) {
@@ -419,7 +419,7 @@ static bool request_along(struct whorl_task *task, struct request first,
                           const struct whorl_why *given)
 {
     struct whorl_why why;
-    if (is_over(task)) {
+    if (whorl__cancel_is_too_late(task)) {
         return false;
     }
     if (given != NULL) {

@@ -51,6 +51,9 @@ struct whorl__section {
 bool whorl__cancel_request(struct whorl_task *task, const char *message,
                            const struct whorl_why *why);
 
+/* Its body has returned; it is done once its argument is freed. */
+bool whorl__cancel_is_too_late(const struct whorl_task *task);
+
 /* The gathers a request has come through, the last one first. On the stack of who asks. */
 struct whorl__cancel_path {
     const struct whorl_future *gather; /* NULL: none, it only tells why */

@@ -410,6 +410,14 @@ static int wait_once(struct whorl_task *task, struct whorl_future *future, int64
     return 0;
 }
 
+/* A task that is asked too late, for its body has returned, is waited for all the same (WF-3): all
+ * that it still does is to free its argument. */
+static bool is_ending(const struct whorl_future *future)
+{
+    return future->kind == WHORL__FUTURE_TASK &&
+           whorl__cancel_is_too_late(whorl_container_of(future, struct whorl_task, future));
+}
+
 /*
  * The task's way of waiting. awaits: cancelling the task cancels the future. It waits again when a
  * cancel woke it that was then withdrawn.
@@ -424,9 +432,10 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
         !WHORL__BUG(CANCEL_IN_A_WAIT_TAKES_NO_PASS) && whorl__future_is_done(future)) {
         whorl__give_way(task); /* a wait that was begun takes a pass, as in asyncio */
     }
-    while (error == 0 && !late && !cancelled && !whorl__future_is_done(future)) {
+    while (error == 0 && !late && !whorl__future_is_done(future) &&
+           (!cancelled || (awaits && is_ending(future)))) {
         error = wait_once(task, future, deadline_ns, &late);
-        cancelled = whorl__cancel_take(task);
+        cancelled |= whorl__cancel_take(task);
     }
     if (awaits) {
         whorl__cancel_await_end(task);

@@ -190,6 +190,44 @@ static void test_wf_3_takes_as_long_as_the_childs_cleanup(void **state)
     }
 }
 
+static int end_at_once(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void free_slowly(void *arg)
+{
+    const int64_t until_ns = whorl_after(10 * WHORL_MILLISECOND);
+    (void)arg;
+    while (whorl_now() < until_ns) {
+    }
+}
+
+static int wait_for_freeing(void *arg)
+{
+    bool *const done = arg;
+    const struct whorl_attr slow = {.arg_free = free_slowly,
+                                    .pin = WHORL_PIN(whorl_loop_count() - 1)};
+    struct whorl_task *child;
+    must(whorl_spawn(end_at_once, arg, &slow, &child));
+    (void)whorl_wait_for(child, WHORL_MILLISECOND, NULL);
+    *done = whorl_task_done(child);
+    whorl_task_unref(child);
+    return 0;
+}
+
+static void test_wf_3_child_is_done_even_if_only_its_argument_was_left(void **state)
+{
+    /* Its body has returned, and is not to be asked any more: it is waited for all the same. */
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        bool done = false;
+        assert_int_equal(play(loops, wait_for_freeing, &done), 0);
+        assert_true(done);
+    }
+}
+
 static void test_wf_4_child_that_swallows_the_cancel_gives_its_value(void **state)
 {
     /* No timeout then. */
@@ -423,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_wf_13_a_function_under_a_limit_runs_in_the_callers_task),
         cmocka_unit_test(test_wf_2_late_child_is_cancelled_and_waited_for),
         cmocka_unit_test(test_wf_3_takes_as_long_as_the_childs_cleanup),
+        cmocka_unit_test(test_wf_3_child_is_done_even_if_only_its_argument_was_left),
         cmocka_unit_test(test_wf_4_child_that_swallows_the_cancel_gives_its_value),
         cmocka_unit_test(test_wf_5_child_that_answers_with_another_error_gives_that),
         cmocka_unit_test(test_wf_6_no_time_but_the_child_has_ended_is_its_result),
