@@ -42,9 +42,7 @@ static void time_out(void)
     struct whorl_timeout inner;
     (void)TRY_FOR(TRIAL_TIMED, 0, whorl_timeout_enter(&outer, whorl_after(WHORL_SECOND * 60)));
     (void)TRY_FOR(TRIAL_TIMED, 0, whorl_timeout_enter(&inner, WHORL_NEVER));
-    (void)TRY_FOR(TRIAL_TIMED, 0, whorl_timeout_reschedule(&inner, whorl_after(WHORL_SECOND * 9)));
-    /* Its place is there. If its time is over in this very call, only the note why is allocated. */
-    (void)TRY_FOR(TRIAL_PLAIN, 0, whorl_timeout_reschedule(&inner, whorl_after(1000)));
+    (void)TRY_FOR(TRIAL_TIMED_SHORT, 0, whorl_timeout_reschedule(&inner, whorl_after(1000)));
     const long error = TRY_FOR(TRIAL_PLAIN, -ECANCELED, whorl_sleep_until(WHORL_NEVER));
     (void)TRY_FOR(TRIAL_PLAIN, -ETIMEDOUT, whorl_timeout_exit(&inner, (int)error));
     (void)TRY_FOR(TRIAL_PLAIN, 0, whorl_timeout_exit(&outer, 0));
@@ -62,7 +60,7 @@ static void wait_in_vain(void)
     trial_begin(&child);
     (void)TRY_FOR(TRIAL_TIMED, -ETIMEDOUT, whorl_join(child.task, whorl_after(1000), NULL));
     NET_EXPECT(!whorl_task_done(child.task));
-    (void)TRY_FOR(TRIAL_TIMED, -ETIMEDOUT, whorl_wait_for(child.task, 1000, NULL));
+    (void)TRY_FOR(TRIAL_TIMED_SHORT, -ETIMEDOUT, whorl_wait_for(child.task, 1000, NULL));
     NET_EXPECT(whorl_task_cancelled(child.task));
     NET_EXPECT_EQUAL(trial_finish(&child), -ECANCELED);
 }

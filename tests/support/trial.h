@@ -23,6 +23,7 @@
 enum trial_call {
     TRIAL_PLAIN,  /* nothing: yield, await, cancel, set_result, close ... */
     TRIAL_TIMED,  /* it arms a timer: sleep, join with a deadline, timeout_enter */
+    TRIAL_TIMED_SHORT, /* as that, and its time may be over in the call: why is noted then */
     TRIAL_FUTURE, /* future_new, gather, gather_start: one block */
     TRIAL_SPAWN,
     TRIAL_LISTEN,
