@@ -147,7 +147,9 @@ static int keep_house(void *arg)
     for (int i = 0; i < 7; i++) {
         (void)whorl_cancel(tasks[i], NULL);
         (void)whorl_join(tasks[i], WHORL_NEVER, NULL);
-        whorl_task_unref(tasks[i]);
+    }
+    for (int i = 0; i < 7; i++) {
+        whorl_task_unref(tasks[i]); /* not before: the patron may be on its way out of its await */
     }
     close(wells[1]);
     return whorl_close(wells[0]);
