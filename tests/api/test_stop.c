@@ -28,8 +28,12 @@ static struct whorl_runtime *new_runtime(int loops)
 
 static void until_stopped(struct whorl_runtime *runtime)
 {
-    while (whorl_runtime_state(runtime) != WHORL_RUNTIME_STOPPED) {
-        assert_int_equal(whorl_runtime_state(runtime), WHORL_RUNTIME_GOING);
+    for (;;) {
+        const int seen = whorl_runtime_state(runtime);
+        if (seen == WHORL_RUNTIME_STOPPED) {
+            return;
+        }
+        assert_int_equal(seen, WHORL_RUNTIME_GOING);
         sched_yield();
     }
 }
