@@ -174,6 +174,13 @@ static void put_future(struct dump *dump, uint64_t waits_on)
     put_awaited(&dump->output->text, &awaited);
 }
 
+static void put_sync(struct dump *dump, uint64_t waits_on)
+{
+    put_word(dump, "waits", whorl__park_sync_name(waits_on));
+    put_key(dump, "on");
+    whorl__text_hex(&dump->output->text, whorl__park_sync_address(waits_on));
+}
+
 static void put_children(struct dump *dump, const struct whorl__look *look)
 {
     struct whorl__text *const text = &dump->output->text;
@@ -216,6 +223,9 @@ static void put_wait(struct dump *dump, const struct whorl__look *look)
         break;
     case WHORL__PARK_GROUP:
         put_word(dump, "waits", "group");
+        break;
+    case WHORL__PARK_SYNC:
+        put_sync(dump, look->waits_on);
         break;
     default:
         put_word(dump, "waits", "sleep");

@@ -19,7 +19,9 @@ import gdb.unwinder
 
 STATES = ("ready", "running", "parked", "done")
 FREE, LIVE, PARKED, DONE = range(4)
-WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP = range(1, 6)
+WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP, WAIT_SYNC = range(1, 7)
+SYNC_KINDS = ("lock", "semaphore", "event", "condition", "queue to get", "queue to put",
+              "queue to be done", "lock to read", "lock to write", "once")
 KIND_TASK, KIND_GATHER, KIND_SHIELD = 1, 2, 3
 FUTURE_DONE, FUTURE_CANCELLED = 4, 8
 CANCEL = 16
@@ -106,6 +108,10 @@ class Task:
             return "%s 0x%x" % (words.get(kind, "future"), wait & ~63)
         if reason == WAIT_GROUP:
             return "children of its group"
+        if reason == WAIT_SYNC:
+            kind = wait >> 4 & 15
+            name = SYNC_KINDS[kind] if kind < len(SYNC_KINDS) else "?"
+            return "%s 0x%x" % (name, wait >> 8 << 3)
         if reason in (WAIT_READ, WAIT_WRITE):
             both = wait & 16
             what = "read or write" if both else "read" if reason == WAIT_READ else "write"

@@ -239,6 +239,8 @@ static const char *reason_name(uint64_t waits_on)
         return "a descriptor to be writable";
     case WHORL__PARK_GROUP:
         return "the children of its group";
+    case WHORL__PARK_SYNC:
+        return whorl__park_sync_name(waits_on);
     default:
         return "something";
     }

@@ -1,5 +1,5 @@
 /*
- * task.c - a task's name.
+ * task.c - a task's name, and what it waits for in words.
  */
 #include "state/task.h"
 
@@ -16,4 +16,31 @@ void whorl__task_copy_name(struct whorl_task *task, char *ret_name, size_t name_
         snprintf(ret_name, name_bytes, "Task-%llu", serial);
     }
     whorl__spin_unlock(&task->lock);
+}
+
+const char *whorl__park_sync_name(uint64_t waits_on)
+{
+    switch ((enum whorl__line_kind)(waits_on >> WHORL__PARK_KIND_SHIFT & WHORL__PARK_SYNC_MASK)) {
+    case WHORL__SYNC_LOCK:
+        return "lock";
+    case WHORL__SYNC_SEMAPHORE:
+        return "semaphore";
+    case WHORL__SYNC_EVENT:
+        return "event";
+    case WHORL__SYNC_CONDITION:
+        return "condition";
+    case WHORL__SYNC_QUEUE_GET:
+        return "queue-get";
+    case WHORL__SYNC_QUEUE_PUT:
+        return "queue-put";
+    case WHORL__SYNC_QUEUE_JOIN:
+        return "queue-join";
+    case WHORL__SYNC_READ:
+        return "rwlock-read";
+    case WHORL__SYNC_WRITE:
+        return "rwlock-write";
+    case WHORL__SYNC_ONCE:
+        return "once";
+    }
+    return "?";
 }

@@ -37,6 +37,7 @@ typedef uint64_t whorl__handle;
  *                 low bits are 0
  *   READ, WRITE   the descriptor, from bit 6 on; BOTH (4): also the other direction
  *   GROUP         nothing: the children of the group that it ends
+ *   SYNC          what of runtime/sync (4-7), its address, whose low bits are 0, from bit 5 on
  */
 enum whorl__park_reason {
     WHORL__PARK_NONE,
@@ -45,6 +46,21 @@ enum whorl__park_reason {
     WHORL__PARK_READ,
     WHORL__PARK_WRITE,
     WHORL__PARK_GROUP,
+    WHORL__PARK_SYNC,
+};
+
+/* What of runtime/sync a task waits for. */
+enum whorl__line_kind {
+    WHORL__SYNC_LOCK,
+    WHORL__SYNC_SEMAPHORE,
+    WHORL__SYNC_EVENT,
+    WHORL__SYNC_CONDITION,
+    WHORL__SYNC_QUEUE_GET,
+    WHORL__SYNC_QUEUE_PUT,
+    WHORL__SYNC_QUEUE_JOIN,
+    WHORL__SYNC_READ,
+    WHORL__SYNC_WRITE,
+    WHORL__SYNC_ONCE,
 };
 
 #define WHORL__PARK_REASON_MASK  UINT64_C(7)
@@ -54,6 +70,8 @@ enum whorl__park_reason {
 #define WHORL__PARK_KIND_MASK    UINT64_C(3)
 #define WHORL__PARK_DETAIL_SHIFT 6
 #define WHORL__PARK_DETAIL_MASK  (~UINT64_C(63))
+#define WHORL__PARK_SYNC_MASK    UINT64_C(15)
+#define WHORL__PARK_SYNC_SHIFT   5 /* of an address that is a multiple of 8 */
 
 enum whorl__future_kind {
     WHORL__FUTURE_PLAIN,
@@ -235,6 +253,15 @@ static inline uint64_t whorl__park_on_fd(int fd, enum whorl__park_reason reason)
     return (uint64_t)(unsigned)fd << WHORL__PARK_DETAIL_SHIFT | reason;
 }
 
+/* What a task stores in waits_on that waits for something of runtime/sync. */
+static inline uint64_t whorl__park_on_sync(const void *what, enum whorl__line_kind kind)
+{
+    const uint64_t address = (uint64_t)(uintptr_t)what;
+    WHORL_ASSERT(address % 8 == 0);
+    return address << WHORL__PARK_SYNC_SHIFT | (uint64_t)kind << WHORL__PARK_KIND_SHIFT |
+           WHORL__PARK_SYNC;
+}
+
 static inline whorl__handle whorl__handle_make(const struct whorl_task *task, uint32_t epoch)
 {
     return ((uint64_t)task->index << 32) | epoch;
@@ -279,6 +306,16 @@ static inline struct whorl__callback *whorl__call_of_item(struct whorl__item *it
 static inline struct whorl_task *whorl__task_of_ready(struct whorl__fifo_node *node)
 {
     return whorl_container_of(node, struct whorl_task, ready);
+}
+
+/* "lock": what of runtime/sync a task waits for that stored such a word. */
+const char *whorl__park_sync_name(uint64_t waits_on);
+
+/* Its address. */
+static inline uint64_t whorl__park_sync_address(uint64_t waits_on)
+{
+    const uint64_t kind = WHORL__PARK_SYNC_MASK << WHORL__PARK_KIND_SHIFT;
+    return (waits_on & ~(kind | 15)) >> WHORL__PARK_SYNC_SHIFT;
 }
 
 /* The name, or "Task-N"; name_bytes includes the final 0. From any thread. */
