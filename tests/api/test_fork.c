@@ -12,6 +12,7 @@
 
 #include "sched/sched.h"
 #include "task/future.h"
+#include "sync/line.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -636,6 +637,121 @@ static void check_generators(const struct estate *estate)
     EXPECT(whorl_iterator_close(&iterator), 0);
 }
 
+/* ---- locks and their like ---- */
+
+struct tools {
+    struct whorl_lock lock;
+    struct whorl_semaphore semaphore;
+    struct whorl_event event;
+    struct whorl_condition condition;
+    struct whorl_barrier barrier;
+};
+
+#define TOOLS                                                                                      \
+    {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(1), WHORL_EVENT_INIT, WHORL_CONDITION_INIT,             \
+     WHORL_BARRIER_INIT(1)}
+
+static struct tools used = TOOLS;    /* somebody is in the middle of each when the process forks */
+static struct tools unused = TOOLS;
+
+/* As a thread has them that does not come along. */
+static void turn_tools(void)
+{
+    (void)whorl__or_u32((uint32_t *)(void *)used.lock.opaque, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32(&used.semaphore.word, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32((uint32_t *)(void *)used.event.opaque, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32((uint32_t *)(void *)used.condition.opaque, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32((uint32_t *)(void *)used.barrier.changed.own_lock.opaque,
+                        WHORL__LINE_LOCKED);
+}
+
+static void return_tools(void)
+{
+    used = (struct tools)TOOLS;
+}
+
+static void check_used_locks(void)
+{
+    REFUSED(whorl_lock_acquire(&used.lock));
+    REFUSED(whorl_lock_acquire_until(&used.lock, whorl_after(0)));
+    REFUSED(whorl_lock_try_acquire(&used.lock));
+    REFUSED(whorl_lock_release(&used.lock));
+    REFUSED(whorl_lock_destroy(&used.lock));
+    EXPECT(whorl_lock_locked(&used.lock), false);
+    REFUSED(whorl_semaphore_acquire(&used.semaphore));
+    REFUSED(whorl_semaphore_acquire_until(&used.semaphore, whorl_after(0)));
+    REFUSED(whorl_semaphore_try_acquire(&used.semaphore));
+    REFUSED(whorl_semaphore_release(&used.semaphore));
+    REFUSED(whorl_semaphore_destroy(&used.semaphore));
+    EXPECT(whorl_semaphore_locked(&used.semaphore), true);
+    EXPECT(whorl_semaphore_value(&used.semaphore), 1);
+}
+
+static int always(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static void check_other_used_tools(void)
+{
+    REFUSED(whorl_event_wait(&used.event));
+    REFUSED(whorl_event_wait_until(&used.event, whorl_after(0)));
+    REFUSED(whorl_event_set(&used.event));
+    REFUSED(whorl_event_clear(&used.event));
+    REFUSED(whorl_event_destroy(&used.event));
+    EXPECT(whorl_event_is_set(&used.event), false);
+    REFUSED(whorl_condition_wait(&used.condition));
+    REFUSED(whorl_condition_wait_until(&used.condition, whorl_after(0)));
+    REFUSED(whorl_condition_notify(&used.condition, 1));
+    REFUSED(whorl_condition_notify_all(&used.condition));
+    REFUSED(whorl_condition_destroy(&used.condition));
+    EXPECT(whorl_condition_wait_for(&used.condition, always, NULL, WHORL_NEVER), 7);
+    REFUSED(whorl_barrier_wait(&used.barrier, NULL));
+    REFUSED(whorl_barrier_wait_until(&used.barrier, whorl_after(0), NULL));
+    REFUSED(whorl_barrier_reset(&used.barrier));
+    REFUSED(whorl_barrier_abort(&used.barrier));
+    REFUSED(whorl_barrier_destroy(&used.barrier));
+    EXPECT(whorl_barrier_parties(&used.barrier), 1);
+    EXPECT(whorl_barrier_n_waiting(&used.barrier), 0);
+    EXPECT(whorl_barrier_broken(&used.barrier), false);
+}
+
+/* What nobody used when the process forked is the child's as well as the parent's. */
+static void check_tools(struct tools *tools)
+{
+    EXPECT(whorl_lock_acquire(&tools->lock), 0);
+    EXPECT(whorl_lock_acquire_until(&tools->lock, whorl_after(0)), -ETIMEDOUT);
+    EXPECT(whorl_lock_release(&tools->lock), 0);
+    EXPECT(whorl_semaphore_acquire(&tools->semaphore), 0);
+    EXPECT(whorl_semaphore_try_acquire(&tools->semaphore), -EAGAIN);
+    EXPECT(whorl_semaphore_release(&tools->semaphore), 0);
+    EXPECT(whorl_event_wait_until(&tools->event, whorl_after(0)), -ETIMEDOUT);
+    EXPECT(whorl_event_set(&tools->event), 0);
+    EXPECT(whorl_event_wait(&tools->event), 0);
+    EXPECT(whorl_lock_acquire(whorl_condition_lock(&tools->condition)), 0);
+    EXPECT(whorl_condition_wait_until(&tools->condition, whorl_after(0)), -ETIMEDOUT);
+    EXPECT(whorl_condition_notify(&tools->condition, 1), 0);
+    EXPECT(whorl_lock_release(whorl_condition_lock(&tools->condition)), 0);
+    EXPECT(whorl_barrier_wait(&tools->barrier, NULL), 0);
+    EXPECT(whorl_lock_destroy(&tools->lock), 0);
+    EXPECT(whorl_semaphore_destroy(&tools->semaphore), 0);
+    EXPECT(whorl_event_destroy(&tools->event), 0);
+    EXPECT(whorl_condition_destroy(&tools->condition), 0);
+    EXPECT(whorl_barrier_destroy(&tools->barrier), 0);
+}
+
+static void check_new_tools(void)
+{
+    struct tools fresh;
+    EXPECT(whorl_lock_init(&fresh.lock, 0), 0);
+    EXPECT(whorl_semaphore_init(&fresh.semaphore, 1, 0), 0);
+    EXPECT(whorl_event_init(&fresh.event), 0);
+    EXPECT(whorl_condition_init(&fresh.condition, NULL), 0);
+    EXPECT(whorl_barrier_init(&fresh.barrier, 1), 0);
+    check_tools(&fresh);
+}
+
 static void check_the_rest(void)
 {
     struct whorl_future *future = NULL;
@@ -678,6 +794,10 @@ static void check_all(void *arg)
     if (children_start_threads) {
         check_own_executor();
     }
+    check_used_locks();
+    check_other_used_tools();
+    check_tools(&unused);
+    check_new_tools();
     check_the_rest();
     if (estate->after != NULL) {
         estate->after(estate);
@@ -707,8 +827,10 @@ static void fork_in(struct estate *estate)
 {
     wait_until_all_others_sleep();
     take_locks(estate);
+    turn_tools();
     estate->status = run_child(
         &(struct child){.body = check_all, .arg = estate, .exits = estate->exits});
+    return_tools();
     give_locks(estate);
 }
 

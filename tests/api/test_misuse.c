@@ -44,6 +44,16 @@ struct world {
 
 static struct world *the_world; /* one at a time */
 
+/* Nobody changes these. */
+static struct whorl_lock free_lock = WHORL_LOCK_INIT;
+static struct whorl_lock held_lock = WHORL_LOCK_INIT; /* by main */
+static struct whorl_lock fresh_lock;
+static struct whorl_semaphore full_semaphore =
+    WHORL_SEMAPHORE_INIT_FLAGS(1, WHORL_SEMAPHORE_BOUNDED);
+static struct whorl_semaphore fresh_semaphore;
+static struct whorl_condition condition = WHORL_CONDITION_INIT;
+static struct whorl_barrier fresh_barrier;
+
 static const struct whorl_local key = {.initial = NULL};
 
 static int never_run(void *arg)
@@ -482,6 +492,61 @@ static long end_section_twice(void)
     X(shield_end_null, (whorl_shield_end(NULL), 0), 0, 0) \
     X(shield_no_place, whorl_shield(w->pending, NULL), -EINVAL, -EINVAL)
 
+#define SYNC_MISUSES(X) \
+    X(lock_init_null, whorl_lock_init(NULL, 0), -EINVAL, -EINVAL) \
+    X(lock_init_flags, whorl_lock_init(&fresh_lock, 4), -EINVAL, -EINVAL) \
+    X(lock_destroy_null, whorl_lock_destroy(NULL), -EINVAL, -EINVAL) \
+    X(lock_destroy_held, whorl_lock_destroy(&held_lock), -EBUSY, -EBUSY) \
+    X(lock_acquire_null, whorl_lock_acquire(NULL), -EINVAL, -EINVAL) \
+    X(lock_acquire_until_null, whorl_lock_acquire_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(lock_acquire_held, whorl_lock_acquire_until(&held_lock, 0), -ETIMEDOUT, -ETIMEDOUT) \
+    X(lock_try_acquire_null, whorl_lock_try_acquire(NULL), -EINVAL, -EINVAL) \
+    X(lock_try_acquire_held, whorl_lock_try_acquire(&held_lock), -EAGAIN, -EAGAIN) \
+    X(lock_release_null, whorl_lock_release(NULL), -EINVAL, -EINVAL) \
+    X(lock_release_free, whorl_lock_release(&free_lock), -EPERM, -EPERM) \
+    X(lock_locked_null, whorl_lock_locked(NULL), false, false) \
+    X(semaphore_init_null, whorl_semaphore_init(NULL, 0, 0), -EINVAL, -EINVAL) \
+    X(semaphore_init_negative, whorl_semaphore_init(&fresh_semaphore, -1, 0), -EINVAL, -EINVAL) \
+    X(semaphore_init_flags, whorl_semaphore_init(&fresh_semaphore, 0, 4), -EINVAL, -EINVAL) \
+    X(semaphore_destroy_null, whorl_semaphore_destroy(NULL), -EINVAL, -EINVAL) \
+    X(semaphore_acquire_null, whorl_semaphore_acquire(NULL), -EINVAL, -EINVAL) \
+    X(semaphore_acquire_until_null, whorl_semaphore_acquire_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(semaphore_try_acquire_null, whorl_semaphore_try_acquire(NULL), -EINVAL, -EINVAL) \
+    X(semaphore_release_null, whorl_semaphore_release(NULL), -EINVAL, -EINVAL) \
+    X(semaphore_release_full, whorl_semaphore_release(&full_semaphore), -EOVERFLOW, -EOVERFLOW) \
+    X(semaphore_locked_null, whorl_semaphore_locked(NULL), true, true) \
+    X(semaphore_value_null, whorl_semaphore_value(NULL), 0, 0) \
+    X(event_init_null, whorl_event_init(NULL), -EINVAL, -EINVAL) \
+    X(event_destroy_null, whorl_event_destroy(NULL), -EINVAL, -EINVAL) \
+    X(event_wait_null, whorl_event_wait(NULL), -EINVAL, -EINVAL) \
+    X(event_wait_until_null, whorl_event_wait_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(event_set_null, whorl_event_set(NULL), -EINVAL, -EINVAL) \
+    X(event_clear_null, whorl_event_clear(NULL), -EINVAL, -EINVAL) \
+    X(event_is_set_null, whorl_event_is_set(NULL), false, false) \
+    X(condition_init_null, whorl_condition_init(NULL, NULL), -EINVAL, -EINVAL) \
+    X(condition_destroy_null, whorl_condition_destroy(NULL), -EINVAL, -EINVAL) \
+    X(condition_lock_null, whorl_condition_lock(NULL) != NULL, false, false) \
+    X(condition_wait_null, whorl_condition_wait(NULL), -EINVAL, -EINVAL) \
+    X(condition_wait_unlocked, whorl_condition_wait(&condition), -EPERM, -EPERM) \
+    X(condition_wait_until_null, whorl_condition_wait_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(condition_wait_for_null, \
+      whorl_condition_wait_for(NULL, never_run, NULL, 0), -EINVAL, -EINVAL) \
+    X(condition_wait_for_nothing, \
+      whorl_condition_wait_for(&condition, NULL, NULL, 0), -EINVAL, -EINVAL) \
+    X(condition_notify_null, whorl_condition_notify(NULL, 1), -EINVAL, -EINVAL) \
+    X(condition_notify_unlocked, whorl_condition_notify(&condition, 1), -EPERM, -EPERM) \
+    X(condition_notify_all_null, whorl_condition_notify_all(NULL), -EINVAL, -EINVAL) \
+    X(barrier_init_null, whorl_barrier_init(NULL, 1), -EINVAL, -EINVAL) \
+    X(barrier_init_nobody, whorl_barrier_init(&fresh_barrier, 0), -EINVAL, -EINVAL) \
+    X(barrier_destroy_null, whorl_barrier_destroy(NULL), -EINVAL, -EINVAL) \
+    X(barrier_wait_null, whorl_barrier_wait(NULL, NULL), -EINVAL, -EINVAL) \
+    X(barrier_wait_until_null, whorl_barrier_wait_until(NULL, 0, NULL), -EINVAL, -EINVAL) \
+    X(barrier_reset_null, whorl_barrier_reset(NULL), -EINVAL, -EINVAL) \
+    X(barrier_abort_null, whorl_barrier_abort(NULL), -EINVAL, -EINVAL) \
+    X(barrier_parties_null, whorl_barrier_parties(NULL), 0, 0) \
+    X(barrier_n_waiting_null, whorl_barrier_n_waiting(NULL), 0, 0) \
+    X(barrier_broken_null, whorl_barrier_broken(NULL), false, false)
+
 #define CALLBACK_MISUSES(X) \
     X(call_soon_null, whorl_call_soon(NULL, NULL, NULL, NULL), -EPERM, -EINVAL) \
     X(call_soon_no_such_loop, \
@@ -673,9 +738,9 @@ static long end_section_twice(void)
     X(stats_write, whorl_stats_write(WHORL_STATS_TEXT, -1), -EBADF, -EBADF)
 
 #define MISUSES(X) \
-    RUNTIME_MISUSES(X) TASK_MISUSES(X) TIME_MISUSES(X) FUTURE_MISUSES(X) CALLBACK_MISUSES(X) \
-    GENERATOR_MISUSES(X) EXIT_STACK_MISUSES(X) CONTEXT_MISUSES(X) EXECUTOR_MISUSES(X) \
-    BLOCKING_MISUSES(X) IO_MISUSES(X) DEBUG_MISUSES(X)
+    RUNTIME_MISUSES(X) TASK_MISUSES(X) TIME_MISUSES(X) FUTURE_MISUSES(X) SYNC_MISUSES(X) \
+    CALLBACK_MISUSES(X) GENERATOR_MISUSES(X) EXIT_STACK_MISUSES(X) CONTEXT_MISUSES(X) \
+    EXECUTOR_MISUSES(X) BLOCKING_MISUSES(X) IO_MISUSES(X) DEBUG_MISUSES(X)
 /* clang-format on */
 
 #define FUNCTION(name, call, outside, inside)                                                      \
@@ -847,6 +912,7 @@ static void test_misuse_inside_and_outside_has_the_error_of_its_header(void **st
 
 int main(void)
 {
+    must(whorl_lock_try_acquire(&held_lock));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_misuse_inside_and_outside_has_the_error_of_its_header),
     };

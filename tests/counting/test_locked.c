@@ -121,6 +121,31 @@ static int call_soon(struct scene *scene)
     return error != 0 ? error : whorl_yield();
 }
 
+static struct whorl_lock lock = WHORL_LOCK_INIT;
+static struct whorl_semaphore semaphore = WHORL_SEMAPHORE_INIT(1);
+static struct whorl_event event = WHORL_EVENT_INIT;
+
+static int use_lock(struct scene *scene)
+{
+    (void)scene;
+    const int error = whorl_lock_acquire(&lock);
+    return error != 0 ? error : whorl_lock_release(&lock);
+}
+
+static int use_semaphore(struct scene *scene)
+{
+    (void)scene;
+    const int error = whorl_semaphore_acquire(&semaphore);
+    return error != 0 ? error : whorl_semaphore_release(&semaphore);
+}
+
+static int set_and_wait(struct scene *scene)
+{
+    (void)scene;
+    const int error = whorl_event_set(&event);
+    return error != 0 ? error : whorl_event_wait(&event);
+}
+
 static const struct measure measures[] = {
     {"await of a future that is done", await_future, 1, 3},
     {"await of a task that has ended", await_task, 1, 3},
@@ -131,6 +156,9 @@ static const struct measure measures[] = {
     {"yield", give_way, 1, 0},
     {"spawn and await", spawn_and_await, 1, 20},
     {"call_soon and its call", call_soon, 1, 6},
+    {"lock, acquired and released", use_lock, 1, 2},
+    {"semaphore, acquired and released", use_semaphore, 1, 2},
+    {"event, set and waited for", set_and_wait, 1, 1},
 };
 
 enum { MEASURES = sizeof measures / sizeof measures[0] };

@@ -1,0 +1,103 @@
+/*
+ * What dumps say of a task that waits for something of this folder: which kind, and which one.
+ */
+#include "sync/program_sync.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct tools {
+    struct whorl_lock lock;
+    struct whorl_semaphore semaphore;
+    struct whorl_event event;
+    struct whorl_condition condition;
+};
+
+static int wait_for_lock(void *arg)
+{
+    return whorl_lock_acquire(&((struct tools *)arg)->lock);
+}
+
+static int wait_for_semaphore(void *arg)
+{
+    return whorl_semaphore_acquire_until(&((struct tools *)arg)->semaphore,
+                                         whorl_after(3600 * WHORL_SECOND));
+}
+
+static int wait_for_event(void *arg)
+{
+    return whorl_event_wait(&((struct tools *)arg)->event);
+}
+
+static int wait_for_condition(void *arg)
+{
+    struct tools *const tools = arg;
+    must(whorl_lock_acquire(whorl_condition_lock(&tools->condition)));
+    return whorl_condition_wait(&tools->condition);
+}
+
+static void dump(char *text, size_t bytes)
+{
+    const int fd = memfd_create("dump", 0);
+    must(whorl_dump(fd));
+    const ssize_t got = pread(fd, text, bytes - 1, 0);
+    EXPECT(got > 0);
+    text[got > 0 ? got : 0] = '\0';
+    close(fd);
+}
+
+static void expect_wait(const char *text, const char *kind, const void *what)
+{
+    char words[96];
+    snprintf(words, sizeof words, "waits=%s on=0x%llx ", kind,
+             (unsigned long long)(uintptr_t)what);
+    if (strstr(text, words) == NULL) {
+        fprintf(stderr, "no %s in:\n%s", words, text);
+        EXPECT(false);
+    }
+}
+
+static int look(void *arg)
+{
+    static whorl_body *const bodies[] = {wait_for_lock, wait_for_semaphore, wait_for_event,
+                                         wait_for_condition};
+    enum { COUNT = sizeof bodies / sizeof *bodies };
+    struct tools tools = {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(0), WHORL_EVENT_INIT,
+                          WHORL_CONDITION_INIT};
+    struct whorl_task *tasks[COUNT];
+    char text[16384];
+    (void)arg;
+    must(whorl_lock_acquire(&tools.lock));
+    for (int i = 0; i < COUNT; i++) {
+        tasks[i] = start(bodies[i], &tools);
+    }
+    settle();
+    dump(text, sizeof text);
+    expect_wait(text, "lock", &tools.lock);
+    expect_wait(text, "semaphore", &tools.semaphore);
+    expect_wait(text, "event", &tools.event);
+    expect_wait(text, "condition", &tools.condition);
+    EXPECT(strstr(text, "deadline=") != NULL);
+    for (int i = 0; i < COUNT; i++) {
+        (void)whorl_cancel(tasks[i], NULL);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        EXPECT_IS(finish(tasks[i]), -ECANCELED);
+    }
+    return 0;
+}
+
+static void test_a_dump_says_which_one_a_task_waits_for(void **state)
+{
+    (void)state;
+    at_all_loops(look);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_dump_says_which_one_a_task_waits_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
