@@ -42,6 +42,7 @@
 #include "whorl/event.h"
 #include "whorl/condition.h"
 #include "whorl/barrier.h"
+#include "whorl/queue.h"
 #include "whorl/executor.h"
 #include "whorl/callback.h"
 #include "whorl/iterator.h"

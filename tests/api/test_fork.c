@@ -645,11 +645,12 @@ struct tools {
     struct whorl_event event;
     struct whorl_condition condition;
     struct whorl_barrier barrier;
+    struct whorl_queue queue;
 };
 
 #define TOOLS                                                                                      \
     {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(1), WHORL_EVENT_INIT, WHORL_CONDITION_INIT,             \
-     WHORL_BARRIER_INIT(1)}
+     WHORL_BARRIER_INIT(1), WHORL_QUEUE_INIT(1)}
 
 static struct tools used = TOOLS;    /* somebody is in the middle of each when the process forks */
 static struct tools unused = TOOLS;
@@ -661,6 +662,7 @@ static void turn_tools(void)
     (void)whorl__or_u32(&used.semaphore.word, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.event.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.condition.opaque, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32((uint32_t *)(void *)used.queue.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.barrier.changed.own_lock.opaque,
                         WHORL__LINE_LOCKED);
 }
@@ -717,6 +719,39 @@ static void check_other_used_tools(void)
     EXPECT(whorl_barrier_broken(&used.barrier), false);
 }
 
+static void check_used_queue(void)
+{
+    void *item;
+    REFUSED(whorl_queue_put(&used.queue, NULL));
+    REFUSED(whorl_queue_put_until(&used.queue, NULL, whorl_after(0)));
+    REFUSED(whorl_queue_try_put(&used.queue, NULL));
+    REFUSED(whorl_queue_get(&used.queue, &item));
+    REFUSED(whorl_queue_get_until(&used.queue, whorl_after(0), &item));
+    REFUSED(whorl_queue_try_get(&used.queue, &item));
+    REFUSED(whorl_queue_task_done(&used.queue));
+    REFUSED(whorl_queue_join(&used.queue));
+    REFUSED(whorl_queue_join_until(&used.queue, whorl_after(0)));
+    REFUSED(whorl_queue_shutdown(&used.queue, true));
+    REFUSED(whorl_queue_destroy(&used.queue));
+    EXPECT(whorl_queue_size(&used.queue), 0);
+    EXPECT(whorl_queue_empty(&used.queue), true);
+    EXPECT(whorl_queue_full(&used.queue), false);
+}
+
+static void check_queue(struct whorl_queue *queue)
+{
+    void *item = NULL;
+    EXPECT(whorl_queue_put(queue, &wrong), 0);
+    EXPECT(whorl_queue_put_until(queue, NULL, whorl_after(0)), -ETIMEDOUT);
+    EXPECT(whorl_queue_try_put(queue, NULL), -EAGAIN);
+    EXPECT(whorl_queue_get(queue, &item), 0);
+    EXPECT(item == &wrong, true);
+    EXPECT(whorl_queue_task_done(queue), 0);
+    EXPECT(whorl_queue_join(queue), 0);
+    EXPECT(whorl_queue_shutdown(queue, false), 0);
+    EXPECT(whorl_queue_destroy(queue), 0);
+}
+
 /* What nobody used when the process forked is the child's as well as the parent's. */
 static void check_tools(struct tools *tools)
 {
@@ -739,6 +774,7 @@ static void check_tools(struct tools *tools)
     EXPECT(whorl_event_destroy(&tools->event), 0);
     EXPECT(whorl_condition_destroy(&tools->condition), 0);
     EXPECT(whorl_barrier_destroy(&tools->barrier), 0);
+    check_queue(&tools->queue);
 }
 
 static void check_new_tools(void)
@@ -749,6 +785,7 @@ static void check_new_tools(void)
     EXPECT(whorl_event_init(&fresh.event), 0);
     EXPECT(whorl_condition_init(&fresh.condition, NULL), 0);
     EXPECT(whorl_barrier_init(&fresh.barrier, 1), 0);
+    EXPECT(whorl_queue_init(&fresh.queue, WHORL_QUEUE_FIFO, 1, NULL), 0);
     check_tools(&fresh);
 }
 
@@ -796,6 +833,7 @@ static void check_all(void *arg)
     }
     check_used_locks();
     check_other_used_tools();
+    check_used_queue();
     check_tools(&unused);
     check_new_tools();
     check_the_rest();

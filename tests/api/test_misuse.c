@@ -53,6 +53,9 @@ static struct whorl_semaphore full_semaphore =
 static struct whorl_semaphore fresh_semaphore;
 static struct whorl_condition condition = WHORL_CONDITION_INIT;
 static struct whorl_barrier fresh_barrier;
+static struct whorl_queue queue = WHORL_QUEUE_INIT(1);
+static struct whorl_queue fresh_queue;
+static void *item;
 
 static const struct whorl_local key = {.initial = NULL};
 
@@ -61,6 +64,12 @@ static int never_run(void *arg)
     (void)arg;
     __atomic_fetch_add(&the_world->ran, 1, __ATOMIC_RELAXED); /* relaxed: read when all is over */
     return 0;
+}
+
+static int never_compared(const void *a, const void *b)
+{
+    (void)b;
+    return never_run((void *)(uintptr_t)a);
 }
 
 static void never_called(void *arg)
@@ -545,7 +554,34 @@ static long end_section_twice(void)
     X(barrier_abort_null, whorl_barrier_abort(NULL), -EINVAL, -EINVAL) \
     X(barrier_parties_null, whorl_barrier_parties(NULL), 0, 0) \
     X(barrier_n_waiting_null, whorl_barrier_n_waiting(NULL), 0, 0) \
-    X(barrier_broken_null, whorl_barrier_broken(NULL), false, false)
+    X(barrier_broken_null, whorl_barrier_broken(NULL), false, false) \
+    X(queue_init_null, whorl_queue_init(NULL, WHORL_QUEUE_FIFO, 0, NULL), -EINVAL, -EINVAL) \
+    X(queue_init_kind, \
+      whorl_queue_init(&fresh_queue, (enum whorl_queue_kind)3, 0, NULL), -EINVAL, -EINVAL) \
+    X(queue_init_no_compare, \
+      whorl_queue_init(&fresh_queue, WHORL_QUEUE_PRIORITY, 0, NULL), -EINVAL, -EINVAL) \
+    X(queue_init_compare, \
+      whorl_queue_init(&fresh_queue, WHORL_QUEUE_LIFO, 0, never_compared), -EINVAL, -EINVAL) \
+    X(queue_init_too_big, \
+      whorl_queue_init(&fresh_queue, WHORL_QUEUE_FIFO, INT64_MAX, NULL), -EINVAL, -EINVAL) \
+    X(queue_destroy_null, whorl_queue_destroy(NULL), -EINVAL, -EINVAL) \
+    X(queue_put_null, whorl_queue_put(NULL, NULL), -EINVAL, -EINVAL) \
+    X(queue_put_until_null, whorl_queue_put_until(NULL, NULL, 0), -EINVAL, -EINVAL) \
+    X(queue_get_null, whorl_queue_get(NULL, &item), -EINVAL, -EINVAL) \
+    X(queue_get_no_place, whorl_queue_get(&queue, NULL), -EINVAL, -EINVAL) \
+    X(queue_get_until_null, whorl_queue_get_until(NULL, 0, &item), -EINVAL, -EINVAL) \
+    X(queue_get_until_no_place, whorl_queue_get_until(&queue, 0, NULL), -EINVAL, -EINVAL) \
+    X(queue_try_put_null, whorl_queue_try_put(NULL, NULL), -EINVAL, -EINVAL) \
+    X(queue_try_get_null, whorl_queue_try_get(NULL, &item), -EINVAL, -EINVAL) \
+    X(queue_try_get_no_place, whorl_queue_try_get(&queue, NULL), -EINVAL, -EINVAL) \
+    X(queue_task_done_null, whorl_queue_task_done(NULL), -EINVAL, -EINVAL) \
+    X(queue_task_done_nothing, whorl_queue_task_done(&queue), -EOVERFLOW, -EOVERFLOW) \
+    X(queue_join_null, whorl_queue_join(NULL), -EINVAL, -EINVAL) \
+    X(queue_join_until_null, whorl_queue_join_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(queue_shutdown_null, whorl_queue_shutdown(NULL, true), -EINVAL, -EINVAL) \
+    X(queue_size_null, whorl_queue_size(NULL), 0, 0) \
+    X(queue_empty_null, whorl_queue_empty(NULL), true, true) \
+    X(queue_full_null, whorl_queue_full(NULL), false, false)
 
 #define CALLBACK_MISUSES(X) \
     X(call_soon_null, whorl_call_soon(NULL, NULL, NULL, NULL), -EPERM, -EINVAL) \

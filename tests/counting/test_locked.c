@@ -124,6 +124,7 @@ static int call_soon(struct scene *scene)
 static struct whorl_lock lock = WHORL_LOCK_INIT;
 static struct whorl_semaphore semaphore = WHORL_SEMAPHORE_INIT(1);
 static struct whorl_event event = WHORL_EVENT_INIT;
+static struct whorl_queue queue = WHORL_QUEUE_INIT(1);
 
 static int use_lock(struct scene *scene)
 {
@@ -146,6 +147,13 @@ static int set_and_wait(struct scene *scene)
     return error != 0 ? error : whorl_event_wait(&event);
 }
 
+static int put_and_get(struct scene *scene)
+{
+    void *item;
+    const int error = whorl_queue_put(&queue, scene);
+    return error != 0 ? error : whorl_queue_get(&queue, &item);
+}
+
 static const struct measure measures[] = {
     {"await of a future that is done", await_future, 1, 3},
     {"await of a task that has ended", await_task, 1, 3},
@@ -159,6 +167,7 @@ static const struct measure measures[] = {
     {"lock, acquired and released", use_lock, 1, 2},
     {"semaphore, acquired and released", use_semaphore, 1, 2},
     {"event, set and waited for", set_and_wait, 1, 1},
+    {"queue, put and got", put_and_get, 1, 2},
 };
 
 enum { MEASURES = sizeof measures / sizeof measures[0] };

@@ -12,6 +12,8 @@ struct tools {
     struct whorl_semaphore semaphore;
     struct whorl_event event;
     struct whorl_condition condition;
+    struct whorl_queue empty;
+    struct whorl_queue full;
 };
 
 static int wait_for_lock(void *arg)
@@ -35,6 +37,22 @@ static int wait_for_condition(void *arg)
     struct tools *const tools = arg;
     must(whorl_lock_acquire(whorl_condition_lock(&tools->condition)));
     return whorl_condition_wait(&tools->condition);
+}
+
+static int wait_for_item(void *arg)
+{
+    void *item;
+    return whorl_queue_get(&((struct tools *)arg)->empty, &item);
+}
+
+static int wait_for_room(void *arg)
+{
+    return whorl_queue_put(&((struct tools *)arg)->full, NULL);
+}
+
+static int wait_for_done(void *arg)
+{
+    return whorl_queue_join(&((struct tools *)arg)->full);
 }
 
 static void dump(char *text, size_t bytes)
@@ -61,14 +79,16 @@ static void expect_wait(const char *text, const char *kind, const void *what)
 static int look(void *arg)
 {
     static whorl_body *const bodies[] = {wait_for_lock, wait_for_semaphore, wait_for_event,
-                                         wait_for_condition};
+                                         wait_for_condition, wait_for_item, wait_for_room,
+                                         wait_for_done};
     enum { COUNT = sizeof bodies / sizeof *bodies };
     struct tools tools = {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(0), WHORL_EVENT_INIT,
-                          WHORL_CONDITION_INIT};
+                          WHORL_CONDITION_INIT, WHORL_QUEUE_INIT(1), WHORL_QUEUE_INIT(1)};
     struct whorl_task *tasks[COUNT];
     char text[16384];
     (void)arg;
     must(whorl_lock_acquire(&tools.lock));
+    must(whorl_queue_try_put(&tools.full, NULL));
     for (int i = 0; i < COUNT; i++) {
         tasks[i] = start(bodies[i], &tools);
     }
@@ -78,6 +98,9 @@ static int look(void *arg)
     expect_wait(text, "semaphore", &tools.semaphore);
     expect_wait(text, "event", &tools.event);
     expect_wait(text, "condition", &tools.condition);
+    expect_wait(text, "queue-get", &tools.empty);
+    expect_wait(text, "queue-put", &tools.full);
+    expect_wait(text, "queue-join", &tools.full);
     EXPECT(strstr(text, "deadline=") != NULL);
     for (int i = 0; i < COUNT; i++) {
         (void)whorl_cancel(tasks[i], NULL);

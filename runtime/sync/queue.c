@@ -1,0 +1,634 @@
+/*
+ * queue.c - items from those who put to those who get.
+ *
+ * A line with three ranks: who gets, who puts, who joins. All of it is under the line's lock.
+ *
+ *   put     an item more; the first who gets is granted it
+ *   take    an item less; the first who puts is granted the room
+ *   done    the last one: all who join are granted
+ *   shut    all who get or put are granted, and look again
+ *
+ * Who is granted looks again when he runs, for two orders:
+ *
+ *   strict   asyncio's: a grant is only a wake-up. An item is for whoever takes it first; who
+ *            finds none stands in line again, at the end (QUE-11).
+ *   other    a grant is a reservation: `reserved` counts items (room) that are somebody's. Who
+ *            comes in between sees only the rest; who does not want his gives it to the next.
+ *
+ *   losing order, without the count             ours
+ *   A: get: waits                               the same
+ *   B: put: A is granted                        B: put: A is granted, an item is reserved
+ *   C: get: takes it, again and again           C: get: none that is free: stands behind A
+ *   A: runs, finds none, waits; and so on       A: runs, takes it
+ *
+ * Which of the two is decided by the runtime of who waits. Where both share a queue, an item that
+ * was reserved may be taken by one who does not look at that; who misses it stands in line again.
+ * After a shutdown nothing is reserved: nobody stands in line any more, and who finds nothing gets
+ * -ESHUTDOWN.
+ *
+ * Items lie in a ring; of a LIFO queue only its end is used, a priority queue has a heap in it.
+ * More room is allocated without the lock, and then looked at anew.
+ *
+ * Owns:       struct queue, which is the program's struct whorl_queue.
+ * Threads:    any.
+ * Invariant:  reserved <= granted of the rank. While it is not shut: more items (room) than are
+ *             reserved means that nobody stands in line for them who reserves.
+ * Pairs:      K3 of line.h: put - the get that has the item; task_done - join.
+ * Not chosen: handing the item itself to who was granted. What a priority queue gives is decided
+ *             when it is taken; and one who is cancelled would have to put it back where it was.
+ */
+#include "sync/line.h"
+
+#include "sys/os.h"
+#include "task/park.h"
+
+#include "whorl.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { SMALL = 8 };
+
+enum rank { GET, PUT, JOIN, RANKS };
+
+struct queue {
+    uint32_t kind;                 /* C */
+    uint32_t max;                  /* C: 0: no limit */
+    whorl_queue_compare *compare;  /* C */
+    void (*item_free)(void *item); /* C */
+    struct whorl__line line;
+    bool shut;                     /* M(line) */
+    size_t unfinished;             /* M(line): were put, and are not done */
+    void **more;                   /* M(line): the items; NULL: they are in small */
+    size_t capacity;               /* M(line): of more; a power of two */
+    size_t first;                  /* M(line): where the oldest is; 0 but for FIFO */
+    size_t count;                  /* M(line) */
+    struct whorl__rank ranks[RANKS];
+    size_t reserved[2];            /* M(line): of items, of room */
+    void *small[SMALL];            /* M(line) */
+};
+
+WHORL_STATIC(sizeof(struct queue) <= sizeof(struct whorl_queue), "it fits");
+WHORL_STATIC(offsetof(struct queue, line) == offsetof(struct whorl_queue, opaque),
+             "a static one is empty");
+WHORL_STATIC((SMALL & (SMALL - 1)) == 0, "a power of two");
+
+/* One call that gets or puts; under the lock, but where it waits. */
+struct use {
+    struct queue *queue;           /* C */
+    enum rank rank;                /* C: GET or PUT */
+    void *item;                    /* to be put; or what was got */
+    struct whorl_task *task;       /* C: NULL: a thread, or a callback */
+    struct whorl__stander stander; /* while it waits */
+    bool reserved;                 /* M(line): what it was granted is counted in the queue */
+    struct whorl__told told;
+    uint32_t word;
+};
+
+static struct queue *queue_of(struct whorl_queue *queue)
+{
+    return (struct queue *)(void *)queue;
+}
+
+/* ---- items ---- */
+
+static size_t capacity_of(const struct queue *queue)
+{
+    return queue->more != NULL ? queue->capacity : SMALL;
+}
+
+static void **place(struct queue *queue, size_t index)
+{
+    void **const items = queue->more != NULL ? queue->more : queue->small;
+    return &items[(queue->first + index) & (capacity_of(queue) - 1)];
+}
+
+static void swap(void **a, void **b)
+{
+    void *const item = *a;
+    *a = *b;
+    *b = item;
+}
+
+static bool is_less(struct queue *queue, size_t a, size_t b)
+{
+    return queue->compare(*place(queue, a), *place(queue, b)) < 0;
+}
+
+static void sift_up(struct queue *queue, size_t index)
+{
+    while (index > 0 && is_less(queue, index, (index - 1) / 2)) {
+        swap(place(queue, index), place(queue, (index - 1) / 2));
+        index = (index - 1) / 2;
+    }
+}
+
+static void sift_down(struct queue *queue)
+{
+    size_t index = 0;
+    for (;;) {
+        size_t child = 2 * index + 1;
+        if (child >= queue->count) {
+            return;
+        }
+        child += child + 1 < queue->count && is_less(queue, child + 1, child);
+        if (!is_less(queue, child, index)) {
+            return;
+        }
+        swap(place(queue, index), place(queue, child));
+        index = child;
+    }
+}
+
+static void push(struct queue *queue, void *item)
+{
+    WHORL_ASSERT(queue->count < capacity_of(queue));
+    *place(queue, queue->count++) = item;
+    if (queue->kind == WHORL_QUEUE_PRIORITY) {
+        sift_up(queue, queue->count - 1);
+    }
+}
+
+static void *pop(struct queue *queue)
+{
+    WHORL_ASSERT(queue->count > 0);
+    queue->count--;
+    if (queue->kind == WHORL_QUEUE_LIFO) {
+        return *place(queue, queue->count);
+    }
+    void *const item = *place(queue, 0);
+    if (queue->kind == WHORL_QUEUE_PRIORITY) {
+        *place(queue, 0) = *place(queue, queue->count);
+        sift_down(queue);
+    } else {
+        queue->first = (queue->first + 1) & (capacity_of(queue) - 1);
+    }
+    return item;
+}
+
+/* Into a bigger block, which becomes the queue's; the old one is for the caller to free. */
+static void **move_items(struct queue *queue, void **block, size_t capacity)
+{
+    void **const old = queue->more;
+    for (size_t i = 0; i < queue->count; i++) {
+        block[i] = *place(queue, i);
+    }
+    queue->more = block;
+    queue->capacity = capacity;
+    queue->first = 0;
+    return old;
+}
+
+/* Room for one more item: without the lock meanwhile, so all is to be looked at anew. */
+static int grow(struct queue *queue, uint32_t *word)
+{
+    const size_t had = capacity_of(queue);
+    whorl__line_unlock(&queue->line, *word);
+    void **block = whorl__os->alloc(2 * had * sizeof *block);
+    *word = whorl__line_lock(&queue->line);
+    if (block == NULL) {
+        return -ENOMEM;
+    }
+    if (capacity_of(queue) == had) {
+        block = move_items(queue, block, 2 * had);
+    }
+    whorl__line_unlock(&queue->line, *word);
+    whorl__os->free(block);
+    *word = whorl__line_lock(&queue->line);
+    return 0;
+}
+
+/* ---- what there is to give ---- */
+
+static size_t room_of(const struct queue *queue)
+{
+    if (queue->max == 0) {
+        return SIZE_MAX;
+    }
+    return queue->count < queue->max ? queue->max - queue->count : 0;
+}
+
+/* Items, or room. */
+static size_t stock_of(const struct queue *queue, enum rank rank)
+{
+    return rank == GET ? queue->count : room_of(queue);
+}
+
+/* Whether it keeps to asyncio's order, in which nothing is reserved. */
+static bool is_strict(const struct whorl_task *task)
+{
+    return task != NULL && !task->runtime->stealing;
+}
+
+static bool has_some(const struct use *use)
+{
+    const struct queue *const queue = use->queue;
+    const size_t stock = stock_of(queue, use->rank);
+    const bool all_are_free = use->reserved || queue->shut || is_strict(use->task);
+    return stock > (all_are_free ? 0 : queue->reserved[use->rank]);
+}
+
+/* There may be something more: the first in the rank is granted it. */
+static void grant_next(struct queue *queue, enum rank rank, struct whorl__told *told)
+{
+    struct whorl__stander *const first = whorl__rank_first(&queue->ranks[rank]);
+    if (first == NULL) {
+        return;
+    }
+    if (!is_strict(first->task)) {
+        if (stock_of(queue, rank) <= queue->reserved[rank]) {
+            return;
+        }
+        whorl_container_of(first, struct use, stander)->reserved = true;
+        queue->reserved[rank]++;
+    }
+    whorl__rank_grant(&queue->ranks[rank], first, told);
+}
+
+/* What was reserved for it is so no more: it takes it now, or does not want it. */
+static void unreserve(struct use *use)
+{
+    if (use->reserved) {
+        WHORL_ASSERT(use->queue->reserved[use->rank] > 0);
+        use->queue->reserved[use->rank]--;
+        use->reserved = false;
+    }
+}
+
+/* It was granted, and goes without: for the next one, as in asyncio. */
+static void pass_on(struct use *use)
+{
+    unreserve(use);
+    if (stock_of(use->queue, use->rank) > 0) {
+        grant_next(use->queue, use->rank, &use->told);
+    }
+}
+
+/* ---- get and put, without waiting ---- */
+
+/* 0; -EAGAIN: it would have to wait; -ESHUTDOWN. */
+static int get_locked(struct use *use)
+{
+    struct queue *const queue = use->queue;
+    if (!has_some(use)) {
+        return queue->shut ? -ESHUTDOWN : -EAGAIN;
+    }
+    unreserve(use);
+    use->item = pop(queue);
+    grant_next(queue, PUT, &use->told);
+    return 0;
+}
+
+/* As get; -ENOMEM. */
+static int put_locked(struct use *use)
+{
+    struct queue *const queue = use->queue;
+    int error = 0;
+    while (error == 0) {
+        if (queue->shut) {
+            return -ESHUTDOWN;
+        }
+        if (!has_some(use)) {
+            return -EAGAIN;
+        }
+        if (queue->count < capacity_of(queue)) {
+            break;
+        }
+        error = grow(queue, &use->word);
+    }
+    if (error == 0) {
+        unreserve(use);
+        push(queue, use->item);
+        queue->unfinished++;
+        grant_next(queue, GET, &use->told);
+    }
+    return error;
+}
+
+static int try_locked(struct use *use)
+{
+    return use->rank == GET ? get_locked(use) : put_locked(use);
+}
+
+static int try_use(struct use *use)
+{
+    const int wrong = whorl__line_check(&use->queue->line, 0);
+    if (wrong != 0) {
+        return wrong;
+    }
+    use->word = whorl__line_lock(&use->queue->line);
+    const int error = try_locked(use);
+    whorl__line_unlock(&use->queue->line, use->word);
+    whorl__tell(&use->told);
+    return error;
+}
+
+/* ---- and with ---- */
+
+/* Stands in line once; then looks again. */
+static int wait_locked(struct use *use)
+{
+    struct whorl__line *const line = &use->queue->line;
+    whorl__line_stand(line, &use->word, &use->queue->ranks[use->rank], &use->stander);
+    int error = whorl__line_wait(line, &use->word, &use->stander);
+    const bool granted = use->stander.granted;
+    whorl__line_leave(line, &use->word, &use->stander);
+    if (error == 0) {
+        error = try_locked(use);
+    }
+    if (granted && error != 0 && error != -EAGAIN) {
+        pass_on(use);
+    }
+    unreserve(use);
+    return error;
+}
+
+static int wait_once(struct use *use, int64_t deadline_ns)
+{
+    struct queue *const queue = use->queue;
+    const enum whorl__line_kind kind =
+        use->rank == GET ? WHORL__SYNC_QUEUE_GET : WHORL__SYNC_QUEUE_PUT;
+    int error = whorl__stander_begin(&use->stander, queue, kind, deadline_ns);
+    if (error != 0) {
+        return error;
+    }
+    use->word = whorl__line_lock(&queue->line);
+    error = try_locked(use); /* somebody may have been faster than the lock */
+    if (error == -EAGAIN) {
+        error = wait_locked(use);
+    }
+    whorl__line_unlock(&queue->line, use->word);
+    whorl__tell(&use->told);
+    whorl__stander_end(&use->stander);
+    return error;
+}
+
+static int use_until(struct use *use, int64_t deadline_ns)
+{
+    int error = try_use(use);
+    while (error == -EAGAIN) {
+        error = wait_once(use, deadline_ns);
+    }
+    return error;
+}
+
+/* Not the rest: it is written when it waits. */
+static void begin(struct use *use, struct whorl_queue *queue, enum rank rank, void *item)
+{
+    use->queue = queue_of(queue);
+    use->rank = rank;
+    use->item = item;
+    use->task = whorl__task_current();
+    use->reserved = false;
+    use->told = (struct whorl__told){{0}};
+}
+
+int whorl_queue_put_until(struct whorl_queue *queue, void *item, int64_t deadline_ns)
+{
+    struct use use;
+    begin(&use, queue, PUT, item);
+    return queue == NULL ? -EINVAL : use_until(&use, deadline_ns);
+}
+
+int whorl_queue_put(struct whorl_queue *queue, void *item)
+{
+    return whorl_queue_put_until(queue, item, WHORL_NEVER);
+}
+
+int whorl_queue_try_put(struct whorl_queue *queue, void *item)
+{
+    struct use use;
+    begin(&use, queue, PUT, item);
+    return queue == NULL ? -EINVAL : try_use(&use);
+}
+
+/* The item, if there is one. */
+static int give_item(const struct use *use, int error, void **ret_item)
+{
+    if (error == 0) {
+        *ret_item = use->item;
+    }
+    return error;
+}
+
+int whorl_queue_get_until(struct whorl_queue *queue, int64_t deadline_ns, void **ret_item)
+{
+    struct use use;
+    begin(&use, queue, GET, NULL);
+    return queue == NULL || ret_item == NULL
+               ? -EINVAL
+               : give_item(&use, use_until(&use, deadline_ns), ret_item);
+}
+
+int whorl_queue_get(struct whorl_queue *queue, void **ret_item)
+{
+    return whorl_queue_get_until(queue, WHORL_NEVER, ret_item);
+}
+
+int whorl_queue_try_get(struct whorl_queue *queue, void **ret_item)
+{
+    struct use use;
+    begin(&use, queue, GET, NULL);
+    return queue == NULL || ret_item == NULL ? -EINVAL
+                                             : give_item(&use, try_use(&use), ret_item);
+}
+
+/* ---- done ---- */
+
+static void finish_locked(struct queue *queue, size_t items, struct whorl__told *told)
+{
+    queue->unfinished -= items < queue->unfinished ? items : queue->unfinished;
+    if (queue->unfinished == 0) {
+        (void)whorl__rank_grant_all(&queue->ranks[JOIN], SIZE_MAX, told);
+    }
+}
+
+int whorl_queue_task_done(struct whorl_queue *opaque)
+{
+    struct whorl__told told = {{0}};
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
+    struct queue *const queue = queue_of(opaque);
+    const int error = whorl__line_check(&queue->line, 0);
+    if (error != 0) {
+        return error;
+    }
+    const uint32_t word = whorl__line_lock(&queue->line);
+    const bool any = queue->unfinished > 0;
+    if (any) {
+        finish_locked(queue, 1, &told);
+    }
+    whorl__line_unlock(&queue->line, word);
+    whorl__tell(&told);
+    return any ? 0 : -EOVERFLOW;
+}
+
+static bool all_are_done(void *primitive, uint32_t *word)
+{
+    (void)word;
+    return ((const struct queue *)primitive)->unfinished == 0;
+}
+
+/* All were done when it was granted: that is enough, whatever was put since (QUE-17). */
+static bool go_on(void *primitive, uint32_t *word, struct whorl__told *told)
+{
+    (void)primitive, (void)word, (void)told;
+    return true;
+}
+
+static void leave_alone(void *primitive, uint32_t *word, bool granted, struct whorl__told *told)
+{
+    (void)primitive, (void)word, (void)granted, (void)told;
+}
+
+static const struct whorl__line_rules joining = {
+    .kind = WHORL__SYNC_QUEUE_JOIN,
+    .enter = all_are_done,
+    .take = go_on,
+    .give_up = leave_alone,
+};
+
+static bool is_done(struct queue *queue)
+{
+    const uint32_t word = whorl__line_lock(&queue->line);
+    const bool done = queue->unfinished == 0;
+    whorl__line_unlock(&queue->line, word);
+    return done;
+}
+
+int whorl_queue_join_until(struct whorl_queue *opaque, int64_t deadline_ns)
+{
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
+    struct queue *const queue = queue_of(opaque);
+    const int error = whorl__line_check(&queue->line, 0);
+    if (error != 0 || is_done(queue)) {
+        return error;
+    }
+    return whorl__line_pass(queue, &queue->line, &queue->ranks[JOIN], &joining, deadline_ns);
+}
+
+int whorl_queue_join(struct whorl_queue *queue)
+{
+    return whorl_queue_join_until(queue, WHORL_NEVER);
+}
+
+/* ---- its end ---- */
+
+/* Items that nobody will get, and where they lie: a queue of which only that is filled in. */
+static void take_all_locked(struct queue *queue, struct queue *ret_left)
+{
+    *ret_left = (struct queue){.kind = WHORL_QUEUE_FIFO,
+                               .item_free = queue->item_free,
+                               .more = queue->more,
+                               .capacity = queue->capacity,
+                               .first = queue->first,
+                               .count = queue->count};
+    memcpy(ret_left->small, queue->small, sizeof queue->small);
+    queue->more = NULL;
+    queue->first = 0;
+    queue->count = 0;
+}
+
+static void free_all(struct queue *left)
+{
+    while (left->count > 0) {
+        void *const item = pop(left);
+        if (left->item_free != NULL) {
+            left->item_free(item);
+        }
+    }
+    whorl__os->free(left->more);
+}
+
+int whorl_queue_shutdown(struct whorl_queue *opaque, bool immediate)
+{
+    struct whorl__told told = {{0}};
+    struct queue left = {.count = 0};
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
+    struct queue *const queue = queue_of(opaque);
+    const int error = whorl__line_check(&queue->line, 0);
+    if (error != 0) {
+        return error;
+    }
+    const uint32_t word = whorl__line_lock(&queue->line);
+    queue->shut = true;
+    if (immediate) {
+        take_all_locked(queue, &left);
+        finish_locked(queue, left.count, &told);
+    }
+    (void)whorl__rank_grant_all(&queue->ranks[GET], SIZE_MAX, &told);
+    (void)whorl__rank_grant_all(&queue->ranks[PUT], SIZE_MAX, &told);
+    whorl__line_unlock(&queue->line, word);
+    whorl__tell(&told);
+    free_all(&left);
+    return 0;
+}
+
+int whorl_queue_destroy(struct whorl_queue *opaque)
+{
+    struct queue left;
+    if (opaque == NULL) {
+        return -EINVAL;
+    }
+    struct queue *const queue = queue_of(opaque);
+    const int error = whorl__line_destroy(&queue->line, queue->ranks, RANKS, 0, "queue");
+    if (error == 0) {
+        take_all_locked(queue, &left);
+        free_all(&left);
+    }
+    return error;
+}
+
+int whorl_queue_init(struct whorl_queue *opaque, enum whorl_queue_kind kind, int64_t max,
+                     whorl_queue_compare *compare)
+{
+    if (opaque == NULL || (unsigned)kind > WHORL_QUEUE_PRIORITY || max > UINT32_MAX ||
+        (kind == WHORL_QUEUE_PRIORITY) != (compare != NULL)) {
+        return -EINVAL;
+    }
+    struct queue *const queue = queue_of(opaque);
+    *queue = (struct queue){
+        .kind = (uint32_t)kind, .max = max > 0 ? (uint32_t)max : 0, .compare = compare};
+    whorl__line_init(&queue->line, 0);
+    return 0;
+}
+
+/* ---- looking ---- */
+
+/* How many items, and how much room. False: none of either. */
+static bool look(struct whorl_queue *opaque, size_t *ret_count, size_t *ret_room)
+{
+    if (opaque == NULL || whorl__line_check(&queue_of(opaque)->line, 0) != 0) {
+        return false;
+    }
+    struct queue *const queue = queue_of(opaque);
+    const uint32_t word = whorl__line_lock(&queue->line);
+    *ret_count = queue->count;
+    *ret_room = room_of(queue);
+    whorl__line_unlock(&queue->line, word);
+    return true;
+}
+
+size_t whorl_queue_size(struct whorl_queue *queue)
+{
+    size_t count;
+    size_t room;
+    return look(queue, &count, &room) ? count : 0;
+}
+
+bool whorl_queue_empty(struct whorl_queue *queue)
+{
+    return whorl_queue_size(queue) == 0;
+}
+
+bool whorl_queue_full(struct whorl_queue *queue)
+{
+    size_t count;
+    size_t room;
+    return look(queue, &count, &room) && room == 0;
+}
