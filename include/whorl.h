@@ -43,6 +43,8 @@
 #include "whorl/condition.h"
 #include "whorl/barrier.h"
 #include "whorl/queue.h"
+#include "whorl/rwlock.h"
+#include "whorl/once.h"
 #include "whorl/executor.h"
 #include "whorl/callback.h"
 #include "whorl/iterator.h"

@@ -646,11 +646,13 @@ struct tools {
     struct whorl_condition condition;
     struct whorl_barrier barrier;
     struct whorl_queue queue;
+    struct whorl_rwlock rwlock;
+    struct whorl_once once;
 };
 
 #define TOOLS                                                                                      \
     {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(1), WHORL_EVENT_INIT, WHORL_CONDITION_INIT,             \
-     WHORL_BARRIER_INIT(1), WHORL_QUEUE_INIT(1)}
+     WHORL_BARRIER_INIT(1), WHORL_QUEUE_INIT(1), WHORL_RWLOCK_INIT, WHORL_ONCE_INIT}
 
 static struct tools used = TOOLS;    /* somebody is in the middle of each when the process forks */
 static struct tools unused = TOOLS;
@@ -663,6 +665,8 @@ static void turn_tools(void)
     (void)whorl__or_u32((uint32_t *)(void *)used.event.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.condition.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.queue.opaque, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32((uint32_t *)(void *)used.rwlock.opaque, WHORL__LINE_LOCKED);
+    (void)whorl__or_u32((uint32_t *)(void *)used.once.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.barrier.changed.own_lock.opaque,
                         WHORL__LINE_LOCKED);
 }
@@ -738,6 +742,41 @@ static void check_used_queue(void)
     EXPECT(whorl_queue_full(&used.queue), false);
 }
 
+static void check_used_rwlock(void)
+{
+    REFUSED(whorl_rwlock_acquire_read(&used.rwlock));
+    REFUSED(whorl_rwlock_acquire_read_until(&used.rwlock, whorl_after(0)));
+    REFUSED(whorl_rwlock_try_acquire_read(&used.rwlock));
+    REFUSED(whorl_rwlock_acquire_write(&used.rwlock));
+    REFUSED(whorl_rwlock_acquire_write_until(&used.rwlock, whorl_after(0)));
+    REFUSED(whorl_rwlock_try_acquire_write(&used.rwlock));
+    REFUSED(whorl_rwlock_release_read(&used.rwlock));
+    REFUSED(whorl_rwlock_release_write(&used.rwlock));
+    REFUSED(whorl_rwlock_destroy(&used.rwlock));
+    REFUSED(whorl_once_run(&used.once, hand_over, NULL));
+    REFUSED(whorl_once_destroy(&used.once));
+    EXPECT(whorl_once_done(&used.once), false);
+}
+
+static int work(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void check_rwlock(struct tools *tools)
+{
+    EXPECT(whorl_rwlock_acquire_read(&tools->rwlock), 0);
+    EXPECT(whorl_rwlock_acquire_write_until(&tools->rwlock, whorl_after(0)), -ETIMEDOUT);
+    EXPECT(whorl_rwlock_release_read(&tools->rwlock), 0);
+    EXPECT(whorl_rwlock_acquire_write(&tools->rwlock), 0);
+    EXPECT(whorl_rwlock_release_write(&tools->rwlock), 0);
+    EXPECT(whorl_rwlock_destroy(&tools->rwlock), 0);
+    EXPECT(whorl_once_run(&tools->once, work, NULL), 0);
+    EXPECT(whorl_once_done(&tools->once), true);
+    EXPECT(whorl_once_destroy(&tools->once), 0);
+}
+
 static void check_queue(struct whorl_queue *queue)
 {
     void *item = NULL;
@@ -775,6 +814,7 @@ static void check_tools(struct tools *tools)
     EXPECT(whorl_condition_destroy(&tools->condition), 0);
     EXPECT(whorl_barrier_destroy(&tools->barrier), 0);
     check_queue(&tools->queue);
+    check_rwlock(tools);
 }
 
 static void check_new_tools(void)
@@ -785,6 +825,8 @@ static void check_new_tools(void)
     EXPECT(whorl_event_init(&fresh.event), 0);
     EXPECT(whorl_condition_init(&fresh.condition, NULL), 0);
     EXPECT(whorl_barrier_init(&fresh.barrier, 1), 0);
+    EXPECT(whorl_rwlock_init(&fresh.rwlock), 0);
+    EXPECT(whorl_once_init(&fresh.once), 0);
     EXPECT(whorl_queue_init(&fresh.queue, WHORL_QUEUE_FIFO, 1, NULL), 0);
     check_tools(&fresh);
 }
@@ -834,6 +876,7 @@ static void check_all(void *arg)
     check_used_locks();
     check_other_used_tools();
     check_used_queue();
+    check_used_rwlock();
     check_tools(&unused);
     check_new_tools();
     check_the_rest();

@@ -55,6 +55,8 @@ static struct whorl_condition condition = WHORL_CONDITION_INIT;
 static struct whorl_barrier fresh_barrier;
 static struct whorl_queue queue = WHORL_QUEUE_INIT(1);
 static struct whorl_queue fresh_queue;
+static struct whorl_rwlock free_rwlock = WHORL_RWLOCK_INIT;
+static struct whorl_once once = WHORL_ONCE_INIT;
 static void *item;
 
 static const struct whorl_local key = {.initial = NULL};
@@ -581,7 +583,26 @@ static long end_section_twice(void)
     X(queue_shutdown_null, whorl_queue_shutdown(NULL, true), -EINVAL, -EINVAL) \
     X(queue_size_null, whorl_queue_size(NULL), 0, 0) \
     X(queue_empty_null, whorl_queue_empty(NULL), true, true) \
-    X(queue_full_null, whorl_queue_full(NULL), false, false)
+    X(queue_full_null, whorl_queue_full(NULL), false, false) \
+    X(rwlock_init_null, whorl_rwlock_init(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_destroy_null, whorl_rwlock_destroy(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_acquire_read_null, whorl_rwlock_acquire_read(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_acquire_read_until_null, \
+      whorl_rwlock_acquire_read_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(rwlock_acquire_write_null, whorl_rwlock_acquire_write(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_acquire_write_until_null, \
+      whorl_rwlock_acquire_write_until(NULL, 0), -EINVAL, -EINVAL) \
+    X(rwlock_try_acquire_read_null, whorl_rwlock_try_acquire_read(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_try_acquire_write_null, whorl_rwlock_try_acquire_write(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_release_read_null, whorl_rwlock_release_read(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_release_read_free, whorl_rwlock_release_read(&free_rwlock), -EPERM, -EPERM) \
+    X(rwlock_release_write_null, whorl_rwlock_release_write(NULL), -EINVAL, -EINVAL) \
+    X(rwlock_release_write_free, whorl_rwlock_release_write(&free_rwlock), -EPERM, -EPERM) \
+    X(once_init_null, whorl_once_init(NULL), -EINVAL, -EINVAL) \
+    X(once_destroy_null, whorl_once_destroy(NULL), -EINVAL, -EINVAL) \
+    X(once_run_null, whorl_once_run(NULL, never_run, NULL), -EINVAL, -EINVAL) \
+    X(once_run_nothing, whorl_once_run(&once, NULL, NULL), -EINVAL, -EINVAL) \
+    X(once_done_null, whorl_once_done(NULL), false, false)
 
 #define CALLBACK_MISUSES(X) \
     X(call_soon_null, whorl_call_soon(NULL, NULL, NULL, NULL), -EPERM, -EINVAL) \
