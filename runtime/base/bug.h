@@ -71,7 +71,30 @@
     X(CALLBACK_REMOVED_ONCE, "FUT-9", "of equal done callbacks only one is removed")               \
     X(SPAWN_SHARES_NO_CONTEXT, "CTX-2", "a task begins without the values of its creator")         \
     X(EAGER_IS_QUEUED, "EAG-1", "an eager task begins in its turn")                                \
-    X(AWAIT_OF_ITSELF_IS_CANCELLED, "TASK-4", "a task that awaits itself is told of a cancel")
+    X(AWAIT_OF_ITSELF_IS_CANCELLED, "TASK-4", "a task that awaits itself is told of a cancel")     \
+    X(LINE_SERVES_THE_LAST_FIRST, "LOCK-2", "who came last is served first")                       \
+    X(LOCK_LETS_PASS, "LOCK-3", "who comes before the chosen one has run gets the lock")           \
+    X(LOCK_COUNTS_THE_CANCELLED, "LOCK-3", "who is cancelled and has not run is still in line")    \
+    X(LOCK_FORGETS_THE_NEXT, "LOCK-5", "who was chosen and cancelled passes nothing on")           \
+    X(LOCK_RELEASES_A_FREE_ONE, "LOCK-8", "the release of a free lock is no error")                \
+    X(EVENT_WAKES_ONE, "EVT-2", "a set wakes the first who waits, and no more")                    \
+    X(EVENT_LOOKS_AGAIN, "EVT-3", "who was woken waits again if the event is clear by then")       \
+    X(CONDITION_TAKES_NO_LOCK, "COND-6", "a cancelled wait returns without the lock")              \
+    X(CONDITION_LOSES_A_CANCEL, "COND-7", "a cancel that comes while it takes the lock is lost")   \
+    X(CONDITION_KEEPS_ITS_CALL, "COND-8", "who is notified and cancelled hands nothing on")        \
+    X(SEMAPHORE_LETS_PASS, "SEM-3", "who comes gets a unit that others wait for")                  \
+    X(SEMAPHORE_WAKES_NO_MORE, "SEM-5", "who goes through does not wake on")                       \
+    X(SEMAPHORE_LOSES_A_UNIT, "SEM-7", "a unit of one who is cancelled is lost")                   \
+    X(SEMAPHORE_HAS_NO_BOUND, "SEM-9", "a bounded semaphore takes any number back")                \
+    X(BARRIER_LETS_IN, "BAR-4", "who comes while it drains counts")                                \
+    X(BARRIER_IS_BROKEN, "BAR-6", "a cancelled waiter breaks it")                                  \
+    X(BARRIER_KEEPS_THEM, "BAR-7", "a reset leaves those who wait")                                \
+    X(QUEUE_LOSES_AN_ITEM, "QUE-6", "who was woken and cancelled wakes nobody")                    \
+    X(QUEUE_KEEPS_ITEMS, "QUE-11", "an item that woke somebody is nobody else's")                  \
+    X(QUEUE_COUNTS_GETS, "QUE-16", "an item is done when it was got")                              \
+    X(QUEUE_JOINS_ANEW, "QUE-17", "who joins and was woken waits for what was put since")          \
+    X(QUEUE_TAKES_ON, "QUE-18", "puts go on after a shutdown")                                     \
+    X(QUEUE_DROPS_ALL, "QUE-19", "every shutdown is an immediate one")
 
 #define WHORL__BUG_NUMBER(name, row, what) WHORL__BUG_##name,
 

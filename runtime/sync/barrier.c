@@ -20,6 +20,7 @@
  * Invariant:  FILLING: inside < parties, but for the moment in which the last one comes.
  * Pairs:      those of the lock and of the condition.
  */
+#include "base/bug.h"
 #include "base/list.h"
 #include "sync/line.h"
 
@@ -92,7 +93,7 @@ static void tell_all(struct barrier *barrier)
 static int has_drained(void *arg)
 {
     const enum state state = state_of(arg);
-    return state != DRAINING && state != RESETTING;
+    return WHORL__BUG(BARRIER_LETS_IN) || (state != DRAINING && state != RESETTING);
 }
 
 static int has_filled(void *arg)
@@ -161,6 +162,9 @@ static int wait_with_lock(struct barrier *barrier, int64_t deadline_ns, struct a
     }
     arrive(barrier, self);
     error = meet(barrier, deadline_ns);
+    if (WHORL__BUG(BARRIER_IS_BROKEN) && error == -ECANCELED) {
+        set_state(barrier, BROKEN);
+    }
     depart(barrier, self);
     return error;
 }
@@ -202,7 +206,8 @@ static int change(struct whorl_barrier *opaque, enum state state)
     if (error != 0) {
         return error;
     }
-    set_state(barrier, state == RESETTING && inside_of(barrier) == 0 ? FILLING : state);
+    const bool empty = inside_of(barrier) == 0 || WHORL__BUG(BARRIER_KEEPS_THEM);
+    set_state(barrier, state == RESETTING && empty ? FILLING : state);
     tell_all(barrier);
     (void)whorl_lock_release(lock_of(barrier));
     return 0;

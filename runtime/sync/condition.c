@@ -25,6 +25,7 @@
 #include "sync/line.h"
 #include "sync/lock.h"
 
+#include "base/bug.h"
 #include "whorl.h"
 
 #include <errno.h>
@@ -109,8 +110,12 @@ static int wait_once(struct condition *condition, struct whorl__stander *stander
         return released;
     }
     const int error = wait_in_line(&condition->line, stander);
+    if (WHORL__BUG(CONDITION_TAKES_NO_LOCK) && error == -ECANCELED) {
+        return error;
+    }
     const int again = whorl__lock_acquire_again(lock_of(condition), &cancelled);
-    if (cancelled || error == -ECANCELED) {
+    cancelled = cancelled && !WHORL__BUG(CONDITION_LOSES_A_CANCEL);
+    if ((cancelled || error == -ECANCELED) && !WHORL__BUG(CONDITION_KEEPS_ITS_CALL)) {
         notify(condition, 1);
     }
     return again != 0 ? again : cancelled ? -ECANCELED : error;

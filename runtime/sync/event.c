@@ -20,6 +20,7 @@
  */
 #include "sync/line.h"
 
+#include "base/bug.h"
 #include "whorl.h"
 
 #include <errno.h>
@@ -48,8 +49,8 @@ static bool enter_locked(void *primitive, uint32_t *word)
 
 static bool take_locked(void *primitive, uint32_t *word, struct whorl__told *told)
 {
-    (void)primitive, (void)word, (void)told;
-    return true;
+    (void)primitive, (void)told;
+    return !WHORL__BUG(EVENT_LOOKS_AGAIN) || (*word & SET) != 0;
 }
 
 static void give_up_locked(void *primitive, uint32_t *word, bool granted,
@@ -99,7 +100,8 @@ static void set_slow(struct event *event)
     struct whorl__told told = {{0}};
     const uint32_t word = whorl__line_lock(&event->line);
     if (!(word & SET)) {
-        (void)whorl__rank_grant_all(&event->rank, SIZE_MAX, &told);
+        const size_t count = WHORL__BUG(EVENT_WAKES_ONE) ? 1 : SIZE_MAX;
+        (void)whorl__rank_grant_all(&event->rank, count, &told);
     }
     whorl__line_unlock(&event->line, word | SET);
     whorl__tell(&told);

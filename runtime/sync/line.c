@@ -6,6 +6,7 @@
  */
 #include "sync/line.h"
 
+#include "base/bug.h"
 #include "base/text.h"
 #include "sys/fork.h"
 #include "sys/os.h"
@@ -265,7 +266,11 @@ void whorl__line_stand(struct whorl__line *line, uint32_t *word, struct whorl__r
     whorl__plain_write(&stander->link);
     stander->rank = rank;
     stander->handle = stander->fresh;
-    whorl__list_push_back(&rank->waiters, &stander->link);
+    if (WHORL__BUG(LINE_SERVES_THE_LAST_FIRST)) {
+        whorl__list_push_front(&rank->waiters, &stander->link);
+    } else {
+        whorl__list_push_back(&rank->waiters, &stander->link);
+    }
     line->inside++;
     *word |= WAITERS;
 }

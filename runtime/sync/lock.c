@@ -32,6 +32,7 @@
 
 #include "sync/line.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 #include "task/park.h"
 
@@ -95,7 +96,11 @@ static void set_owner(struct lock *lock)
 static bool enter_locked(void *primitive, uint32_t *word)
 {
     struct lock *const lock = primitive;
-    const bool unfair = (lock->flags & WHORL_LOCK_UNFAIR) != 0;
+    const bool unfair =
+        (lock->flags & WHORL_LOCK_UNFAIR) != 0 || WHORL__BUG(LOCK_LETS_PASS);
+    if (WHORL__BUG(LOCK_COUNTS_THE_CANCELLED) && whorl__rank_head(&lock->rank) != NULL) {
+        return false;
+    }
     if ((*word & HELD) || !(unfair || !whorl__rank_is_before(&lock->rank))) {
         return false;
     }
@@ -125,7 +130,9 @@ static void give_up_locked(void *primitive, uint32_t *word, bool granted,
                            struct whorl__told *told)
 {
     (void)granted;
-    grant_first_locked(primitive, *word, told);
+    if (!WHORL__BUG(LOCK_FORGETS_THE_NEXT)) {
+        grant_first_locked(primitive, *word, told);
+    }
 }
 
 static const struct whorl__line_rules rules = {
@@ -224,7 +231,7 @@ static WHORL_NOINLINE int release_slow(struct lock *lock)
     }
     whorl__line_unlock(&lock->line, word);
     whorl__tell(&told);
-    return held ? 0 : -EPERM;
+    return held || WHORL__BUG(LOCK_RELEASES_A_FREE_ONE) ? 0 : -EPERM;
 }
 
 int whorl_lock_release(struct whorl_lock *opaque)

@@ -39,6 +39,7 @@
  */
 #include "sync/line.h"
 
+#include "base/bug.h"
 #include "sys/os.h"
 #include "task/park.h"
 
@@ -217,7 +218,7 @@ static size_t stock_of(const struct queue *queue, enum rank rank)
 /* Whether it keeps to asyncio's order, in which nothing is reserved. */
 static bool is_strict(const struct whorl_task *task)
 {
-    return task != NULL && !task->runtime->stealing;
+    return task != NULL && !task->runtime->stealing && !WHORL__BUG(QUEUE_KEEPS_ITEMS);
 }
 
 static bool has_some(const struct use *use)
@@ -264,6 +265,15 @@ static void pass_on(struct use *use)
     }
 }
 
+/* So many items are done. */
+static void finish_locked(struct queue *queue, size_t items, struct whorl__told *told)
+{
+    queue->unfinished -= items < queue->unfinished ? items : queue->unfinished;
+    if (queue->unfinished == 0) {
+        (void)whorl__rank_grant_all(&queue->ranks[JOIN], SIZE_MAX, told);
+    }
+}
+
 /* ---- get and put, without waiting ---- */
 
 /* 0; -EAGAIN: it would have to wait; -ESHUTDOWN. */
@@ -275,6 +285,9 @@ static int get_locked(struct use *use)
     }
     unreserve(use);
     use->item = pop(queue);
+    if (WHORL__BUG(QUEUE_COUNTS_GETS)) {
+        finish_locked(queue, 1, &use->told);
+    }
     grant_next(queue, PUT, &use->told);
     return 0;
 }
@@ -285,7 +298,7 @@ static int put_locked(struct use *use)
     struct queue *const queue = use->queue;
     int error = 0;
     while (error == 0) {
-        if (queue->shut) {
+        if (queue->shut && !WHORL__BUG(QUEUE_TAKES_ON)) {
             return -ESHUTDOWN;
         }
         if (!has_some(use)) {
@@ -336,7 +349,7 @@ static int wait_locked(struct use *use)
     if (error == 0) {
         error = try_locked(use);
     }
-    if (granted && error != 0 && error != -EAGAIN) {
+    if (granted && error != 0 && error != -EAGAIN && !WHORL__BUG(QUEUE_LOSES_AN_ITEM)) {
         pass_on(use);
     }
     unreserve(use);
@@ -435,14 +448,6 @@ int whorl_queue_try_get(struct whorl_queue *queue, void **ret_item)
 
 /* ---- done ---- */
 
-static void finish_locked(struct queue *queue, size_t items, struct whorl__told *told)
-{
-    queue->unfinished -= items < queue->unfinished ? items : queue->unfinished;
-    if (queue->unfinished == 0) {
-        (void)whorl__rank_grant_all(&queue->ranks[JOIN], SIZE_MAX, told);
-    }
-}
-
 int whorl_queue_task_done(struct whorl_queue *opaque)
 {
     struct whorl__told told = {{0}};
@@ -473,8 +478,8 @@ static bool all_are_done(void *primitive, uint32_t *word)
 /* All were done when it was granted: that is enough, whatever was put since (QUE-17). */
 static bool go_on(void *primitive, uint32_t *word, struct whorl__told *told)
 {
-    (void)primitive, (void)word, (void)told;
-    return true;
+    (void)told;
+    return !WHORL__BUG(QUEUE_JOINS_ANEW) || all_are_done(primitive, word);
 }
 
 static void leave_alone(void *primitive, uint32_t *word, bool granted, struct whorl__told *told)
@@ -557,7 +562,7 @@ int whorl_queue_shutdown(struct whorl_queue *opaque, bool immediate)
     }
     const uint32_t word = whorl__line_lock(&queue->line);
     queue->shut = true;
-    if (immediate) {
+    if (immediate || WHORL__BUG(QUEUE_DROPS_ALL)) {
         take_all_locked(queue, &left);
         finish_locked(queue, left.count, &told);
     }

@@ -26,6 +26,7 @@
  */
 #include "sync/line.h"
 
+#include "base/bug.h"
 #include "whorl.h"
 
 #include <errno.h>
@@ -58,7 +59,8 @@ static uint32_t value_of(uint32_t word)
 /* Whether a unit more is refused. */
 static bool is_full(const struct semaphore *semaphore, uint32_t word)
 {
-    const bool bounded = (semaphore->flags & WHORL_SEMAPHORE_BOUNDED) != 0;
+    const bool bounded = (semaphore->flags & WHORL_SEMAPHORE_BOUNDED) != 0 &&
+                         !WHORL__BUG(SEMAPHORE_HAS_NO_BOUND);
     return value_of(word) >= (bounded ? semaphore->first_value : WHORL_SEMAPHORE_MAX);
 }
 
@@ -67,7 +69,8 @@ static bool is_full(const struct semaphore *semaphore, uint32_t word)
 static bool enter_locked(void *primitive, uint32_t *word)
 {
     struct semaphore *const semaphore = primitive;
-    const bool unfair = (semaphore->flags & WHORL_SEMAPHORE_UNFAIR) != 0;
+    const bool unfair = (semaphore->flags & WHORL_SEMAPHORE_UNFAIR) != 0 ||
+                        WHORL__BUG(SEMAPHORE_LETS_PASS);
     if (value_of(*word) == 0 || !(unfair || !whorl__rank_is_before(&semaphore->rank))) {
         return false;
     }
@@ -87,14 +90,16 @@ static void grant_locked(struct semaphore *semaphore, uint32_t *word, uint32_t m
 
 static bool take_locked(void *primitive, uint32_t *word, struct whorl__told *told)
 {
-    grant_locked(primitive, word, UINT32_MAX, told);
+    if (!WHORL__BUG(SEMAPHORE_WAKES_NO_MORE)) {
+        grant_locked(primitive, word, UINT32_MAX, told);
+    }
     return true;
 }
 
 static void give_up_locked(void *primitive, uint32_t *word, bool granted,
                            struct whorl__told *told)
 {
-    if (granted) {
+    if (granted && !WHORL__BUG(SEMAPHORE_LOSES_A_UNIT)) {
         *word += ONE;
     }
     grant_locked(primitive, word, UINT32_MAX, told);

@@ -11,6 +11,8 @@ import contextvars
 import json
 import sys
 
+import asyncio_sync
+
 REPLACED = {
     # Younger than Debian's Python: version and change.
     "Task.uncancel": "3.13, gh-116720: the last uncancel withdraws a request that was not delivered",
@@ -490,6 +492,8 @@ def read(text):
             body = []
             things[words[1]] = (words[0], body)
             stack = []
+        elif words[0] in asyncio_sync.KINDS:
+            things[words[1]] = (words[0], int(words[2]))
         elif words[0] == "end":
             body = stack.pop()
         elif words[0] == "cleanup":
@@ -506,7 +510,7 @@ def read(text):
 
 WHEN = {"all": asyncio.ALL_COMPLETED, "first": asyncio.FIRST_COMPLETED,
         "exception": asyncio.FIRST_EXCEPTION}
-BLOCKS = ("timeout", "timeout_at", "try", "try_error", "ensure", "group")
+BLOCKS = ("timeout", "timeout_at", "try", "try_error", "ensure", "group", "with")
 
 
 def number(word):
@@ -528,7 +532,7 @@ class Pairs:
                 self.racing.update((outer, word) for outer in other.open[1:])
 
 
-class Actor:
+class Actor(asyncio_sync.Steps):
     """A task or callback of the program."""
 
     def __init__(self, world, name, kind="task"):
@@ -536,6 +540,10 @@ class Actor:
         self.name = name
         self.value = 0
         self.open = [kind]  # the blocks it is in, and the step it performs
+
+    @staticmethod
+    def text_of_error(error):
+        return text_of_error(error)
 
     def say(self, what, outcome=""):
         line = f"{self.world.loop.time()} {self.name}: {what}"
@@ -855,7 +863,7 @@ def name_of_error(error):
         return "ETIMEDOUT"
     if isinstance(error, GroupFailure):
         return name_of_error(error.errors[0])
-    if isinstance(error, Failure):
+    if isinstance(error, (Failure, asyncio_sync.Refused)):
         return error.name
     if isinstance(error, RuntimeError) and "await on itself" in str(error):
         return "EDEADLK"
@@ -899,6 +907,7 @@ class World:
         self.handles = {}
         self.done_callbacks = {}
         self.locals = {}
+        self.tools = {}
 
     def local(self, name):
         if name not in self.locals:
@@ -946,9 +955,11 @@ class World:
         return self.done_callbacks[name]
 
     async def root(self):
-        for name, (kind, _) in self.things.items():
+        for name, (kind, what) in self.things.items():
             if kind == "future":
                 self.futures[name] = self.loop.create_future()
+            elif kind in asyncio_sync.KINDS:
+                self.tools[name] = asyncio_sync.KINDS[kind](what)
         self.spawn("main")
         until = 1000
         while True:

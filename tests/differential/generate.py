@@ -38,6 +38,25 @@ THEME_EVERY = 4
 THEME_FACTOR = 4
 GROUPED_EVERY = 3  # leaves most tasks to groups, so that these have several children
 
+# Programs from this number on are about locks and their like. What they have beside the others, and
+# what of those is drawn less often.
+SYNC_FROM = 10_000_000
+SYNC_WEIGHTS = {
+    "acquire": 6, "release": 8, "try_acquire": 3, "locked": 2, "with": 12,
+    "wait_on": 10, "notify": 5, "notify_all": 2,
+    "wait_set": 5, "set_event": 5, "clear": 3, "is_set": 1,
+    "meet": 8, "reset": 2, "abort": 1, "waiting": 2,
+    "qput": 8, "qget": 8, "qput_now": 3, "qget_now": 3, "qdone": 3, "qjoin": 2, "qshut": 1,
+    "qshut_now": 1, "qsize": 2,
+    "yield": 8, "sleep": 6, "cancel": 10, "spawn": 4, "timeout": 5, "try": 8, "ensure": 2,
+    "await": 3, "uncancel": 1, "set": 2, "soon": 3, "later": 3, "group": 2, "add": 2,
+}
+WAITS_FOR_TASKS = ("await", "group")
+SYNC_KINDS = {"lock": "l", "semaphore": "m", "bounded": "m", "event": "e", "condition": "c",
+              "barrier": "b", "queue": "q", "lifo": "q", "priority": "q"}
+SYNC_IN_CALLBACKS = ("release", "try_acquire", "notify", "set_event", "clear", "qput_now", "qget_now",
+                     "qdone", "qshut")
+
 WAITS = ("yield", "sleep", "await", "wait_for", "wait", "each")
 BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure")
 IN_CALLBACKS = ("spawn", "cancel", "uncancel", "cancelling", "set", "fail", "state", "reschedule", "expired",
@@ -74,17 +93,19 @@ def copies(nodes):
 class Program:
     """Futures, and the bodies of tasks and callbacks: (kind, name, nodes)."""
 
-    def __init__(self, number, futures, bodies):
+    def __init__(self, number, futures, bodies, tools=()):
         self.number = number
         self.futures = futures
         self.bodies = bodies
+        self.tools = tools  # their declarations
 
     def copy(self):
         return Program(self.number, list(self.futures),
-                       [(kind, name, copies(nodes)) for kind, name, nodes in self.bodies])
+                       [(kind, name, copies(nodes)) for kind, name, nodes in self.bodies], self.tools)
 
     def text(self):
         lines = [f"program {self.number}"] + [f"future {f}" for f in self.futures]
+        lines += self.tools
         for kind, name, nodes in self.bodies:
             lines.append(f"{kind} {name}")
             for node in nodes:
@@ -112,7 +133,14 @@ class Generator:
         self.grouped = number % GROUPED_EVERY == 0
         if self.grouped and "group" in self.weights:
             self.weights["group"] *= THEME_FACTOR
-        self.tasks = ["main", *"abcde"[:self.random.randint(1, 4)]]
+        self.tools = []
+        self.kinds = {}  # name of a lock or the like -> its kind
+        self.withs = []  # whose block is open
+        if number >= SYNC_FROM:
+            self.themed = self.late = self.grouped = False
+            self.weights = {k: w for k, w in SYNC_WEIGHTS.items() if k not in without}
+            self.make_tools()
+        self.tasks = ["main", *"abcde"[:self.random.randint(2 if self.tools else 1, 4)]]
         self.futures = [f"f{i}" for i in range(self.random.randint(0, 2))]
         self.callbacks = [f"k{i}" for i in range(self.random.randint(0, 2))]
         self.groups = {}  # name -> the task whose block it is
@@ -129,14 +157,26 @@ class Generator:
         if "soon" in self.weights or "done" in self.weights:
             bodies += [("callback", name, self.callback(i))
                        for i, name in enumerate(self.callbacks)]
-        return Program(self.number, self.futures, bodies)
+        return Program(self.number, self.futures, bodies, self.tools)
+
+    def make_tools(self):
+        """Three or so, of few kinds, so that they are met."""
+        for i, kind in enumerate(self.random.sample(list(SYNC_KINDS), self.random.randint(1, 3))):
+            name = f"{SYNC_KINDS[kind]}{i}"
+            least = 1 if kind in ("barrier", "bounded") else 0
+            self.kinds[name] = kind
+            self.tools.append(f"{kind} {name} {self.random.randint(least, 3)}")
+
+    def tool(self, *kinds):
+        names = [n for n, kind in self.kinds.items() if kind in kinds]
+        return self.random.choice(names) if names else None
 
     def callback(self, index):
         """Steps that do not wait, raise or return."""
         self.within = index + 1
         nodes = []
         for _ in range(self.random.randint(1, 3)):
-            names = [n for n in IN_CALLBACKS if n in self.weights]
+            names = [n for n in IN_CALLBACKS + SYNC_IN_CALLBACKS if n in self.weights]
             name = self.random.choices(names, [self.weights[n] for n in names])[0]
             node = getattr(self, "draw_" + name)(0, 0)
             nodes += [] if node is None else [node]
@@ -159,9 +199,15 @@ class Generator:
         while True:
             names = list(self.weights)
             name = self.random.choices(names, [self.weights[n] for n in names])[0]
+            if name in WAITS_FOR_TASKS and self.holds_condition():
+                continue
             node = getattr(self, "draw_" + name)(level, depth)
             if node is not None:
                 return node
+
+    def holds_condition(self):
+        """The task waited for may want the condition's lock again, and no cancel ends that."""
+        return any(self.kinds[name] == "condition" for name in self.withs)
 
     # -- words --
 
@@ -337,6 +383,98 @@ class Generator:
 
     def draw_expired(self, level, depth):
         return self.one("expired", self.random.choice(self.blocks) if self.blocks else None)
+
+    # -- locks and their like --
+
+    def draw_acquire(self, level, depth):
+        return self.one("acquire", self.tool("lock", "semaphore", "bounded"))
+
+    def draw_release(self, level, depth):
+        return self.one("release", self.tool("lock", "semaphore", "bounded"))
+
+    def draw_try_acquire(self, level, depth):
+        return self.one("try_acquire", self.tool("lock", "semaphore", "bounded"))
+
+    def draw_locked(self, level, depth):
+        return self.one("locked", self.tool("lock", "semaphore", "bounded"))
+
+    def draw_with(self, level, depth):
+        name = self.tool("lock", "semaphore", "bounded", "condition")
+        if name is None or depth >= 3:
+            return None
+        self.withs.append(name)
+        node = self.block(f"with {name}", level, depth)
+        self.withs.pop()
+        return node
+
+    def draw_wait_on(self, level, depth):
+        name = self.withs[-1] if self.withs else None
+        return self.one("wait_on", name if self.kinds.get(name) == "condition" else None)
+
+    def draw_notify(self, level, depth):
+        return self.one("notify", self.tool("condition"), self.random.randint(0, 2))
+
+    def draw_notify_all(self, level, depth):
+        return self.one("notify_all", self.tool("condition"))
+
+    def draw_wait_set(self, level, depth):
+        return self.one("wait_set", self.tool("event"))
+
+    def draw_set_event(self, level, depth):
+        return self.one("set_event", self.tool("event"))
+
+    def draw_clear(self, level, depth):
+        return self.one("clear", self.tool("event"))
+
+    def draw_is_set(self, level, depth):
+        return self.one("is_set", self.tool("event"))
+
+    def draw_meet(self, level, depth):
+        return self.one("meet", self.tool("barrier"))
+
+    def draw_reset(self, level, depth):
+        return self.one("reset", self.tool("barrier"))
+
+    def draw_abort(self, level, depth):
+        return self.one("abort", self.tool("barrier"))
+
+    def draw_waiting(self, level, depth):
+        return self.one("waiting", self.tool("barrier"))
+
+    def queue(self, word, *more):
+        return self.one(word, self.tool("queue", "lifo", "priority"), *more)
+
+    def item(self):
+        """No two the same: which of equal ones a priority queue gives is not said (QUE-25)."""
+        self.made += 1
+        return self.random.randint(1, 9) * 1000 + self.made
+
+    def draw_qput(self, level, depth):
+        return self.queue("qput", self.item())
+
+    def draw_qget(self, level, depth):
+        return self.queue("qget")
+
+    def draw_qput_now(self, level, depth):
+        return self.queue("qput_now", self.item())
+
+    def draw_qget_now(self, level, depth):
+        return self.queue("qget_now")
+
+    def draw_qdone(self, level, depth):
+        return self.queue("qdone")
+
+    def draw_qjoin(self, level, depth):
+        return self.queue("qjoin")
+
+    def draw_qshut(self, level, depth):
+        return self.queue("qshut")
+
+    def draw_qshut_now(self, level, depth):
+        return self.queue("qshut_now")
+
+    def draw_qsize(self, level, depth):
+        return self.queue("qsize")
 
     # -- blocks --
 

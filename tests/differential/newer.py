@@ -11,6 +11,7 @@ import asyncio.timeouts
 import sys
 
 import asyncio_side
+import asyncio_sync
 
 
 class Ordered(dict):
@@ -102,7 +103,50 @@ def eager(loop, coroutine):
     return asyncio_side.Task(coroutine, loop=loop, eager_start=True)
 
 
+# What whorl calls the errors of locks and queues.
+NAMES = {asyncio.QueueFull: "EAGAIN", asyncio.QueueEmpty: "EAGAIN", ValueError: "EOVERFLOW",
+         RuntimeError: "EPERM"}
+
+
+def refused(error):
+    return asyncio_sync.Refused(NAMES.get(type(error), "ESHUTDOWN"))
+
+
+def named(cls, waiting, acting):
+    """The same with its errors named. QueueShutDown is of 3.13."""
+    def wrap_waiting(method):
+        async def call(self, *args):
+            try:
+                return await method(self, *args)
+            except (asyncio.QueueShutDown, *NAMES) as error:
+                raise refused(error) from error
+        return call
+
+    def wrap_acting(method):
+        def call(self, *args):
+            try:
+                return method(self, *args)
+            except (asyncio.QueueShutDown, *NAMES) as error:
+                raise refused(error) from error
+        return call
+
+    methods = {name: wrap_waiting(getattr(cls, name)) for name in waiting}
+    methods |= {name: wrap_acting(getattr(cls, name)) for name in acting}
+    return type(cls.__name__, (cls,), methods)
+
+
+def own_kinds():
+    """asyncio_sync.KINDS by this Python; the index of a barrier stays replaced (BAR-13)."""
+    asyncio_sync.Condition = named(asyncio.Condition, ("wait",), ("notify",))
+    queues = [named(cls, ("put", "get"), ("put_nowait", "get_nowait", "task_done"))
+              for cls in (asyncio.Queue, asyncio.LifoQueue, asyncio.PriorityQueue)]
+    return dict(asyncio_sync.KINDS, semaphore=asyncio.Semaphore,
+                bounded=named(asyncio.BoundedSemaphore, (), ("release",)),
+                **dict(zip(("queue", "lifo", "priority"), queues)))
+
+
 def main():
+    asyncio_sync.KINDS = own_kinds()
     asyncio_side.Timeout = asyncio.timeouts.Timeout
     asyncio_side.wait_for = asyncio.wait_for
     asyncio_side.completed = Completed

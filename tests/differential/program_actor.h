@@ -11,6 +11,7 @@ struct actor {
     const char *message;   /* of the cancel that it saw last */
     int64_t value;         /* of its return */
     unsigned blocks;       /* timeouts and groups that it is in */
+    const struct object *with; /* the innermost of those whose `with` it is in */
 };
 
 /* Performs them one after the other, until one raises or returns: 0, RETURNED or -errno. */
@@ -23,6 +24,9 @@ void actor_say(const struct actor *actor, const char *what, const char *format, 
 /* The same of something that was awaited; returns error. An error's message is noted. */
 int actor_tell(struct actor *actor, const struct step *step, int error, const struct object *of,
                void *value);
+
+/* Says how a block ended that takes a result and gives an error; what it comes to then. */
+int actor_leave_block(struct actor *actor, const struct step *step, int result, int error);
 
 /* "! ENOENT", "! cancelled why". */
 void actor_error_text(const struct actor *actor, int error, char *ret_text, size_t text_max);

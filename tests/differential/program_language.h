@@ -42,12 +42,29 @@
  *      done X C, undone X C            call it when X is done
  *      expired B, reschedule B MS      of a timeout that is open; MS or never
  *      raise ERROR, return N
+ *
+ * Locks and their like are declared with a number, and none is made by a step:
+ *      lock L 0, semaphore M N, bounded M N, event E 0, condition C 0, barrier B N
+ *      queue Q MAX, lifo Q MAX, priority Q MAX
+ * Their steps that may wait:
+ *      acquire L, acquire M
+ *      wait_on C                       in a `with C` of the same task, else "absent"
+ *      wait_set E
+ *      meet B                          says its index
+ *      reset B, abort B
+ *      qput Q N, qget Q, qjoin Q
+ * And that do not, and say their error in the place of raising it:
+ *      release L or M, try_acquire L or M, locked L or M
+ *      notify C N, notify_all C, set_event E, clear E, is_set E, waiting B
+ *      qput_now Q N, qget_now Q, qdone Q, qshut Q, qshut_now Q, qsize Q
+ *
  * Blocks, closed by `end`:
  *      timeout B MS, timeout_at B MS   MS or never
  *      group P                         says all errors, raises the first
  *      try                             catches whatever is raised, and says what
  *      try_error                       the same, but lets a cancel through
  *      ensure .. cleanup ..            the second part runs however the first one ended
+ *      with L or M or C                acquires and releases it
  *
  * The trace has a line a step: the time, who, the step, and what came of it ("= value",
  * "! error", a word). tests/differential/asyncio_side.py plays the same on Python.
@@ -69,6 +86,7 @@ enum { RETURNED = 1 };
 
 struct step;
 struct actor;
+struct tool;
 
 typedef int perform(struct actor *actor, const struct step *step);
 
@@ -89,6 +107,10 @@ struct object {
     struct whorl_group *group;     /* as timeout, and until its end has returned */
     struct whorl_local local;      /* a key, whose address is what counts */
     struct whorl_handle *handle;   /* of a callback that was to be called soon or later */
+    bool is_tool;                  /* a lock or the like */
+    int tool_kind;
+    int64_t tool_size;
+    struct tool *tool;             /* while the program is played */
     unsigned begun;                /* a task's body, a callback by its handle */
     unsigned ended;
     unsigned freed;
@@ -128,6 +150,16 @@ void program_rewind(struct program *program);
 
 /* How a step of that name is performed; NULL: there is none. is_block: it ends with `end`. */
 perform *program_find_step(const char *name, bool *ret_is_block);
+
+/* The same of locks and their like; *ret_kinds: a bit for each kind that it may be of. */
+perform *tool_find_step(const char *name, bool *ret_is_block, unsigned *ret_kinds);
+
+/* The kind of that name; -1: there is none. */
+int tool_find_kind(const char *name);
+
+/* Makes what was declared; and after all tasks have ended gives it back. */
+int tool_make(struct object *object);
+void tool_free(struct object *object);
 
 /* How a program is played. */
 enum play_how {

@@ -363,7 +363,9 @@ static int make_futures(void)
     int error = 0;
     for (unsigned i = 0; i < world.program->declared_count && error == 0; i++) {
         struct object *const object = world.program->declared[i];
-        error = object->is_future ? whorl_future_new(&object->future) : 0;
+        error = object->is_future ? whorl_future_new(&object->future)
+                : object->is_tool ? tool_make(object)
+                                  : 0;
     }
     return error;
 }
@@ -430,6 +432,7 @@ int program_play(struct program *program, enum play_how how, int64_t ms_ns)
     }
     for (unsigned i = 0; i < program->object_count; i++) {
         give_back(&program->objects[i]);
+        tool_free(&program->objects[i]);
     }
     return world.violations == 0 ? 0 : -EPROTO;
 }

@@ -82,6 +82,19 @@ static bool is_word(const struct reader *reader, const char *word)
 
 static const struct step *read_block(struct reader *reader);
 
+/* A step of locks and their like is for what was declared as such before. */
+static perform *find_tool_step(struct reader *reader, bool *ret_is_block)
+{
+    unsigned kinds = 0;
+    perform *const found = tool_find_step(reader->words[0], ret_is_block, &kinds);
+    if (found == NULL) {
+        return NULL;
+    }
+    const struct object *const object =
+        reader->count > 1 ? find_object(reader, reader->words[1]) : NULL;
+    return object != NULL && object->is_tool && (kinds >> object->tool_kind & 1) ? found : NULL;
+}
+
 static struct step *read_step(struct reader *reader)
 {
     struct program *const program = reader->program;
@@ -93,6 +106,9 @@ static struct step *read_step(struct reader *reader)
     struct step *const step = &program->steps[program->step_count++];
     step->text = strdup(reader->line);
     step->perform = program_find_step(reader->words[0], &is_block);
+    if (step->perform == NULL) {
+        step->perform = find_tool_step(reader, &is_block);
+    }
     if (step->perform == NULL) {
         refuse(reader, "no such step");
         return NULL;
@@ -133,7 +149,7 @@ static const struct step *read_block(struct reader *reader)
 static bool declares(const struct reader *reader)
 {
     return is_word(reader, "task") || is_word(reader, "future") || is_word(reader, "callback") ||
-           is_word(reader, "program");
+           is_word(reader, "program") || tool_find_kind(reader->words[0]) >= 0;
 }
 
 /* The steps up to the next declaration; false: the text is over. */
@@ -169,6 +185,12 @@ static bool read_declaration(struct reader *reader)
     program->declared[program->declared_count++ % OBJECTS_MAX] = object;
     if (is_word(reader, "future")) {
         object->is_future = true;
+        return next_line(reader);
+    }
+    if (tool_find_kind(reader->words[0]) >= 0) {
+        object->is_tool = true;
+        object->tool_kind = tool_find_kind(reader->words[0]);
+        object->tool_size = reader->count > 2 ? strtol(reader->words[2], NULL, 10) : 0;
         return next_line(reader);
     }
     object->is_task = is_word(reader, "task");

@@ -251,8 +251,7 @@ static int step_return(struct actor *actor, const struct step *step)
 
 /* ---- blocks ---- */
 
-/* Says how a block ended that takes an error and gives one. */
-static int leave_block(struct actor *actor, const struct step *step, int result, int error)
+int actor_leave_block(struct actor *actor, const struct step *step, int result, int error)
 {
     char outcome[64] = "left";
     char line[192];
@@ -287,7 +286,7 @@ static int in_timeout(struct actor *actor, const struct step *step, int64_t dead
     actor->blocks--;
     open_timeout(object, NULL);
     const int error = whorl_timeout_exit(&timeout, result < 0 ? result : 0);
-    return leave_block(actor, step, result, error);
+    return actor_leave_block(actor, step, result, error);
 }
 
 static int step_timeout(struct actor *actor, const struct step *step)
@@ -331,7 +330,7 @@ static void open_group(struct object *object, struct whorl_group *group)
     world_unlock();
 }
 
-/* As leave_block, with all errors. */
+/* As actor_leave_block, with all errors. */
 static int leave_group(struct actor *actor, const struct step *step, int result, int error,
                        const struct whorl_errors *errors)
 {

@@ -16,6 +16,7 @@ command -v python3 >/dev/null || { echo "skipped: there is no python3"; exit 77;
 export PYTHONDONTWRITEBYTECODE=1
 python3 "$here/generate.py" --seed 100000 --count $((40 * scale)) >"$programs"
 python3 "$here/generate.py" --seed 300000 --count $((20 * scale)) --themed >>"$programs"
+python3 "$here/generate.py" --seed 10100000 --count $((30 * scale)) >>"$programs" # locks, queues
 for loops in 2 4; do
     "$player" --loops "$loops" <"$programs"
 done

@@ -19,8 +19,9 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 # cancel_group is of 3.15.
 python3 "$here/generate.py" --seed 1 --count "$count" --without cancel_group >"$scratch/programs"
+python3 "$here/generate.py" --seed 10000000 --count "$count" >>"$scratch/programs" # locks, queues
 timeout 300 python3 "$here/asyncio_side.py" <"$scratch/programs" >"$scratch/replaced" 2>/dev/null
 timeout 300 "$newer" "$here/newer.py" <"$scratch/programs" >"$scratch/own" 2>/dev/null
-[ "$(grep -c '^program ' "$scratch/own")" -eq "$count" ] || { echo "not all were played"; exit 1; }
+[ "$(grep -c '^program ' "$scratch/own")" -eq $((2 * count)) ] || { echo "not all were played"; exit 1; }
 diff --label "replaced, on $(python3 --version)" --label "$("$newer" --version)" -u "$scratch/replaced" "$scratch/own"
-echo "$count programs, $(wc -l <"$scratch/own") lines: as on $("$newer" --version)"
+echo "$((2 * count)) programs, $(wc -l <"$scratch/own") lines: as on $("$newer" --version)"
