@@ -45,6 +45,7 @@
 #include "whorl/queue.h"
 #include "whorl/rwlock.h"
 #include "whorl/once.h"
+#include "whorl/select.h"
 #include "whorl/executor.h"
 #include "whorl/callback.h"
 #include "whorl/iterator.h"

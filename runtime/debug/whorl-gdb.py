@@ -21,7 +21,7 @@ STATES = ("ready", "running", "parked", "done")
 FREE, LIVE, PARKED, DONE = range(4)
 WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP, WAIT_SYNC = range(1, 7)
 SYNC_KINDS = ("lock", "semaphore", "event", "condition", "queue to get", "queue to put",
-              "queue to be done", "lock to read", "lock to write", "once")
+              "queue to be done", "lock to read", "lock to write", "once", "select")
 KIND_TASK, KIND_GATHER, KIND_SHIELD = 1, 2, 3
 FUTURE_DONE, FUTURE_CANCELLED = 4, 8
 CANCEL = 16

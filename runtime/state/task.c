@@ -41,6 +41,8 @@ const char *whorl__park_sync_name(uint64_t waits_on)
         return "rwlock-write";
     case WHORL__SYNC_ONCE:
         return "once";
+    case WHORL__SYNC_SELECT:
+        return "select";
     }
     return "?";
 }

@@ -61,6 +61,7 @@ enum whorl__line_kind {
     WHORL__SYNC_READ,
     WHORL__SYNC_WRITE,
     WHORL__SYNC_ONCE,
+    WHORL__SYNC_SELECT,
 };
 
 #define WHORL__PARK_REASON_MASK  UINT64_C(7)
@@ -100,6 +101,7 @@ struct whorl_future {
 enum whorl__waiter_kind {
     WHORL__WAITER_TASK,
     WHORL__WAITER_THREAD,
+    WHORL__WAITER_SELECT, /* a thread that waits for many: sync/select.c */
     WHORL__WAITER_CALLBACK,
     WHORL__WAITER_DONE, /* as CALLBACK, on the loop it names: task/callback.c */
     WHORL__WAITER_EDGE, /* is told nothing: who awaits, by the program's word, task/edge.c */
@@ -136,6 +138,7 @@ struct whorl__waiter {
             union {
                 struct whorl_task *task;
                 uint32_t thread_word; /* A: futex, 1 once done */
+                uint32_t *signal;     /* C: as that, of one for many */
                 struct whorl_future *awaiter; /* C: for whom the callback is, alive; or NULL */
             };
             whorl__handle handle;

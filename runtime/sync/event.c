@@ -18,7 +18,7 @@
  * Threads:    any.
  * Pairs:      K3 of line.h: set - is_set, and the wait that finds it set.
  */
-#include "sync/line.h"
+#include "sync/select.h"
 
 #include "base/bug.h"
 #include "whorl.h"
@@ -139,6 +139,15 @@ int whorl_event_clear(struct whorl_event *opaque)
         whorl__line_unlock(&event->line, whorl__line_lock(&event->line) & ~SET);
     }
     return error;
+}
+
+/* ---- for select.c ---- */
+
+int whorl__event_place(struct whorl_event *opaque, struct whorl__line_place *ret_place)
+{
+    struct event *const event = event_of(opaque);
+    *ret_place = (struct whorl__line_place){event, &event->line, &event->rank, &rules};
+    return whorl__line_check(&event->line, 0);
 }
 
 /* ---- its beginning and end ---- */

@@ -91,7 +91,8 @@ bool whorl__stander_is_leaving(const struct whorl__stander *stander)
 {
     struct whorl__loop *const here = whorl__loop_current();
     struct whorl_task *const task = stander->task;
-    if (here == NULL || !here->strict || task == NULL || task->runtime != here->runtime) {
+    if (here == NULL || !here->strict || task == NULL || task->runtime != here->runtime ||
+        stander->selects) {
         return false;
     }
     /* relaxed, both: of a task of this thread, which writes them; of another one only the first */
@@ -140,8 +141,8 @@ void whorl__rank_grant(struct whorl__rank *rank, struct whorl__stander *stander,
     stander->granted = true;
     rank->granted++;
     if (task == NULL) {
-        whorl__store_relaxed_u32(&stander->thread_word, 1); /* relaxed: it takes the lock, too */
-        (void)whorl__os->futex_wake(&stander->thread_word, 1);
+        whorl__store_relaxed_u32(stander->signal, 1); /* relaxed: it takes the lock, too */
+        (void)whorl__os->futex_wake(stander->signal, 1);
     } else if (whorl__state_wake(&task->word, whorl__handle_epoch(stander->handle)) ==
                WHORL__WAKE_TAKEN) {
         whorl__fifo_push(&told->tasks, &task->ready);
@@ -215,7 +216,9 @@ int whorl__stander_begin(struct whorl__stander *stander, const void *what,
     stander->handle = 0;
     stander->fresh = 0;
     stander->thread_word = 0;
+    stander->signal = &stander->thread_word;
     stander->granted = false;
+    stander->selects = false;
     stander->waits_on = whorl__park_on_sync(what, kind) |
                         (deadline_ns != WHORL_NEVER ? WHORL__PARK_TIMED : 0);
     stander->deadline_ns = deadline_ns;

@@ -76,7 +76,9 @@ struct whorl__stander {
     struct whorl_task *task;   /* C; NULL: a plain thread */
     whorl__handle handle;      /* M(line): of its present wait */
     uint32_t thread_word;      /* A: futex: 1 once granted */
+    uint32_t *signal;          /* C: its thread_word, or what select.c waits on for many */
     bool granted;              /* M(line) */
+    bool selects;              /* C: it is one of many: nobody can tell whether it is leaving */
     bool begun;                /* its own: a wait that it has not parked in yet */
     whorl__handle fresh;       /* its own: of that */
     uint64_t waits_on;         /* C: for dumps */
@@ -178,6 +180,14 @@ struct whorl__line_rules {
     bool (*take)(void *primitive, uint32_t *word, struct whorl__told *told);
     /* Who goes without it; granted: what was reserved for him is for others now. */
     void (*give_up)(void *primitive, uint32_t *word, bool granted, struct whorl__told *told);
+};
+
+/* What a primitive that has rules tells select.c of itself. */
+struct whorl__line_place {
+    void *primitive;
+    struct whorl__line *line;
+    struct whorl__rank *rank;
+    const struct whorl__line_rules *rules;
 };
 
 /* The way of a primitive's user through its line: 0, or what stander_begin and line_wait say. */

@@ -286,6 +286,20 @@ int whorl__lock_acquire_again(struct whorl_lock *lock, bool *ret_cancelled)
     return error;
 }
 
+/* ---- for select.c ---- */
+
+int whorl__lock_place(struct whorl_lock *opaque, struct whorl__line_place *ret_place)
+{
+    struct lock *const lock = lock_of(opaque);
+    *ret_place = (struct whorl__line_place){lock, &lock->line, &lock->rank, &rules};
+    return check(lock);
+}
+
+void whorl__lock_set_owner(struct whorl_lock *opaque)
+{
+    set_owner(lock_of(opaque));
+}
+
 /* ---- its beginning and end ---- */
 
 int whorl_lock_init(struct whorl_lock *opaque, unsigned flags)

@@ -37,7 +37,7 @@
  * Not chosen: handing the item itself to who was granted. What a priority queue gives is decided
  *             when it is taken; and one who is cancelled would have to put it back where it was.
  */
-#include "sync/line.h"
+#include "sync/queue.h"
 
 #include "base/bug.h"
 #include "sys/os.h"
@@ -73,18 +73,6 @@ WHORL_STATIC(sizeof(struct queue) <= sizeof(struct whorl_queue), "it fits");
 WHORL_STATIC(offsetof(struct queue, line) == offsetof(struct whorl_queue, opaque),
              "a static one is empty");
 WHORL_STATIC((SMALL & (SMALL - 1)) == 0, "a power of two");
-
-/* One call that gets or puts; under the lock, but where it waits. */
-struct use {
-    struct queue *queue;           /* C */
-    enum rank rank;                /* C: GET or PUT */
-    void *item;                    /* to be put; or what was got */
-    struct whorl_task *task;       /* C: NULL: a thread, or a callback */
-    struct whorl__stander stander; /* while it waits */
-    bool reserved;                 /* M(line): what it was granted is counted in the queue */
-    struct whorl__told told;
-    uint32_t word;
-};
 
 static struct queue *queue_of(struct whorl_queue *queue)
 {
@@ -221,7 +209,7 @@ static bool is_strict(const struct whorl_task *task)
     return task != NULL && !task->runtime->stealing && !WHORL__BUG(QUEUE_KEEPS_ITEMS);
 }
 
-static bool has_some(const struct use *use)
+static bool has_some(const struct whorl__queue_use *use)
 {
     const struct queue *const queue = use->queue;
     const size_t stock = stock_of(queue, use->rank);
@@ -240,14 +228,14 @@ static void grant_next(struct queue *queue, enum rank rank, struct whorl__told *
         if (stock_of(queue, rank) <= queue->reserved[rank]) {
             return;
         }
-        whorl_container_of(first, struct use, stander)->reserved = true;
+        whorl_container_of(first, struct whorl__queue_use, stander)->reserved = true;
         queue->reserved[rank]++;
     }
     whorl__rank_grant(&queue->ranks[rank], first, told);
 }
 
 /* What was reserved for it is so no more: it takes it now, or does not want it. */
-static void unreserve(struct use *use)
+static void unreserve(struct whorl__queue_use *use)
 {
     if (use->reserved) {
         WHORL_ASSERT(use->queue->reserved[use->rank] > 0);
@@ -257,7 +245,7 @@ static void unreserve(struct use *use)
 }
 
 /* It was granted, and goes without: for the next one, as in asyncio. */
-static void pass_on(struct use *use)
+static void pass_on(struct whorl__queue_use *use)
 {
     unreserve(use);
     if (stock_of(use->queue, use->rank) > 0) {
@@ -277,7 +265,7 @@ static void finish_locked(struct queue *queue, size_t items, struct whorl__told 
 /* ---- get and put, without waiting ---- */
 
 /* 0; -EAGAIN: it would have to wait; -ESHUTDOWN. */
-static int get_locked(struct use *use)
+static int get_locked(struct whorl__queue_use *use)
 {
     struct queue *const queue = use->queue;
     if (!has_some(use)) {
@@ -293,7 +281,7 @@ static int get_locked(struct use *use)
 }
 
 /* As get; -ENOMEM. */
-static int put_locked(struct use *use)
+static int put_locked(struct whorl__queue_use *use)
 {
     struct queue *const queue = use->queue;
     int error = 0;
@@ -318,12 +306,12 @@ static int put_locked(struct use *use)
     return error;
 }
 
-static int try_locked(struct use *use)
+static int try_locked(struct whorl__queue_use *use)
 {
     return use->rank == GET ? get_locked(use) : put_locked(use);
 }
 
-static int try_use(struct use *use)
+static int try_use(struct whorl__queue_use *use)
 {
     const int wrong = whorl__line_check(&use->queue->line, 0);
     if (wrong != 0) {
@@ -339,7 +327,7 @@ static int try_use(struct use *use)
 /* ---- and with ---- */
 
 /* Stands in line once; then looks again. */
-static int wait_locked(struct use *use)
+static int wait_locked(struct whorl__queue_use *use)
 {
     struct whorl__line *const line = &use->queue->line;
     whorl__line_stand(line, &use->word, &use->queue->ranks[use->rank], &use->stander);
@@ -356,7 +344,7 @@ static int wait_locked(struct use *use)
     return error;
 }
 
-static int wait_once(struct use *use, int64_t deadline_ns)
+static int wait_once(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     struct queue *const queue = use->queue;
     const enum whorl__line_kind kind =
@@ -376,7 +364,7 @@ static int wait_once(struct use *use, int64_t deadline_ns)
     return error;
 }
 
-static int use_until(struct use *use, int64_t deadline_ns)
+static int use_until(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     int error = try_use(use);
     while (error == -EAGAIN) {
@@ -386,7 +374,8 @@ static int use_until(struct use *use, int64_t deadline_ns)
 }
 
 /* Not the rest: it is written when it waits. */
-static void begin(struct use *use, struct whorl_queue *queue, enum rank rank, void *item)
+static void begin(struct whorl__queue_use *use, struct whorl_queue *queue, enum rank rank,
+                  void *item)
 {
     use->queue = queue_of(queue);
     use->rank = rank;
@@ -398,7 +387,7 @@ static void begin(struct use *use, struct whorl_queue *queue, enum rank rank, vo
 
 int whorl_queue_put_until(struct whorl_queue *queue, void *item, int64_t deadline_ns)
 {
-    struct use use;
+    struct whorl__queue_use use;
     begin(&use, queue, PUT, item);
     return queue == NULL ? -EINVAL : use_until(&use, deadline_ns);
 }
@@ -410,13 +399,13 @@ int whorl_queue_put(struct whorl_queue *queue, void *item)
 
 int whorl_queue_try_put(struct whorl_queue *queue, void *item)
 {
-    struct use use;
+    struct whorl__queue_use use;
     begin(&use, queue, PUT, item);
     return queue == NULL ? -EINVAL : try_use(&use);
 }
 
 /* The item, if there is one. */
-static int give_item(const struct use *use, int error, void **ret_item)
+static int give_item(const struct whorl__queue_use *use, int error, void **ret_item)
 {
     if (error == 0) {
         *ret_item = use->item;
@@ -426,7 +415,7 @@ static int give_item(const struct use *use, int error, void **ret_item)
 
 int whorl_queue_get_until(struct whorl_queue *queue, int64_t deadline_ns, void **ret_item)
 {
-    struct use use;
+    struct whorl__queue_use use;
     begin(&use, queue, GET, NULL);
     return queue == NULL || ret_item == NULL
                ? -EINVAL
@@ -440,10 +429,40 @@ int whorl_queue_get(struct whorl_queue *queue, void **ret_item)
 
 int whorl_queue_try_get(struct whorl_queue *queue, void **ret_item)
 {
-    struct use use;
+    struct whorl__queue_use use;
     begin(&use, queue, GET, NULL);
     return queue == NULL || ret_item == NULL ? -EINVAL
                                              : give_item(&use, try_use(&use), ret_item);
+}
+
+/* ---- for select.c ---- */
+
+int whorl__queue_use_begin(struct whorl__queue_use *use, struct whorl_queue *queue, bool gets,
+                           void *item)
+{
+    begin(use, queue, gets ? GET : PUT, item);
+    return whorl__line_check(&use->queue->line, 0);
+}
+
+struct whorl__line *whorl__queue_line(const struct whorl__queue_use *use,
+                                      struct whorl__rank **ret_rank)
+{
+    *ret_rank = &use->queue->ranks[use->rank];
+    return &use->queue->line;
+}
+
+int whorl__queue_try_locked(struct whorl__queue_use *use)
+{
+    const int error = try_locked(use);
+    if (error == -EAGAIN) {
+        unreserve(use); /* another has taken it: nothing is there */
+    }
+    return error;
+}
+
+void whorl__queue_pass_on_locked(struct whorl__queue_use *use)
+{
+    pass_on(use);
 }
 
 /* ---- done ---- */

@@ -24,7 +24,7 @@
  * Pairs:      K3 of line.h: release - the acquire that gets the unit.
  * Not chosen: several units in one acquire: who wants many would keep all behind him waiting.
  */
-#include "sync/line.h"
+#include "sync/select.h"
 
 #include "base/bug.h"
 #include "whorl.h"
@@ -235,6 +235,15 @@ bool whorl_semaphore_locked(struct whorl_semaphore *opaque)
     const bool locked = value_of(word) == 0 || whorl__rank_is_before(&semaphore->rank);
     whorl__line_unlock(&semaphore->line, word);
     return locked;
+}
+
+/* ---- for select.c ---- */
+
+int whorl__semaphore_place(struct whorl_semaphore *opaque, struct whorl__line_place *ret_place)
+{
+    struct semaphore *const semaphore = semaphore_of(opaque);
+    *ret_place = (struct whorl__line_place){semaphore, &semaphore->line, &semaphore->rank, &rules};
+    return whorl__line_check(&semaphore->line, 0);
 }
 
 /* ---- its beginning and end ---- */

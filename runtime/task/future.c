@@ -151,6 +151,7 @@ static struct whorl_future *awaiter_of(const struct whorl__waiter *waiter)
     case WHORL__WAITER_EDGE:
         return waiter->awaiter;
     case WHORL__WAITER_THREAD:
+    case WHORL__WAITER_SELECT:
     case WHORL__WAITER_DONE:
         break;
     }
@@ -236,6 +237,10 @@ static void claim_locked(struct whorl_future *future, struct told *told)
         case WHORL__WAITER_THREAD: /* it takes the lock before it goes */
             whorl__store_release_u32(&waiter->thread_word, 1);
             (void)whorl__os->futex_wake(&waiter->thread_word, 1);
+            break;
+        case WHORL__WAITER_SELECT: /* as that */
+            whorl__store_relaxed_u32(waiter->signal, 1); /* relaxed: what it is told is DONE */
+            (void)whorl__os->futex_wake(waiter->signal, 1);
             break;
         case WHORL__WAITER_DONE:
             (void)whorl_future_ref(future); /* until it was called */

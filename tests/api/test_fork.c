@@ -758,6 +758,32 @@ static void check_used_rwlock(void)
     EXPECT(whorl_once_done(&used.once), false);
 }
 
+/* Each thing that may be in a case. */
+static void check_used_cases(struct whorl_future *pending)
+{
+    struct whorl_select_case cases[] = {
+        WHORL_CASE_GET(&used.queue), WHORL_CASE_PUT(&used.queue, NULL), WHORL_CASE_DONE(pending),
+        WHORL_CASE_EVENT(&used.event), WHORL_CASE_LOCK(&used.lock),
+        WHORL_CASE_SEMAPHORE(&used.semaphore)};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        REFUSED(whorl_select(&cases[i], 1));
+        REFUSED(whorl_select_until(&cases[i], 1, whorl_after(0)));
+        REFUSED(whorl_select_try(&cases[i], 1));
+        EXPECT(cases[i].error, -ECHILD);
+    }
+}
+
+/* Of what is the child's own. */
+static void check_cases(struct tools *tools)
+{
+    struct whorl_select_case cases[] = {WHORL_CASE_GET(&tools->queue), WHORL_CASE_NEVER};
+    EXPECT(whorl_select_until(cases, 2, whorl_after(0)), -ETIMEDOUT);
+    cases[1] = (struct whorl_select_case)WHORL_CASE_LOCK(&tools->lock);
+    EXPECT(whorl_select(cases, 2), 1);
+    EXPECT(whorl_select_try(cases, 2), -EAGAIN);
+    EXPECT(whorl_lock_release(&tools->lock), 0);
+}
+
 static int work(void *arg)
 {
     (void)arg;
@@ -794,6 +820,7 @@ static void check_queue(struct whorl_queue *queue)
 /* What nobody used when the process forked is the child's as well as the parent's. */
 static void check_tools(struct tools *tools)
 {
+    check_cases(tools);
     EXPECT(whorl_lock_acquire(&tools->lock), 0);
     EXPECT(whorl_lock_acquire_until(&tools->lock, whorl_after(0)), -ETIMEDOUT);
     EXPECT(whorl_lock_release(&tools->lock), 0);
@@ -877,6 +904,7 @@ static void check_all(void *arg)
     check_other_used_tools();
     check_used_queue();
     check_used_rwlock();
+    check_used_cases(estate->pending);
     check_tools(&unused);
     check_new_tools();
     check_the_rest();

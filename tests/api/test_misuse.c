@@ -503,6 +503,9 @@ static long end_section_twice(void)
     X(shield_end_null, (whorl_shield_end(NULL), 0), 0, 0) \
     X(shield_no_place, whorl_shield(w->pending, NULL), -EINVAL, -EINVAL)
 
+/* One case, as an array. */
+#define CASE(...) ((struct whorl_select_case[]){__VA_ARGS__})
+
 #define SYNC_MISUSES(X) \
     X(lock_init_null, whorl_lock_init(NULL, 0), -EINVAL, -EINVAL) \
     X(lock_init_flags, whorl_lock_init(&fresh_lock, 4), -EINVAL, -EINVAL) \
@@ -602,7 +605,19 @@ static long end_section_twice(void)
     X(once_destroy_null, whorl_once_destroy(NULL), -EINVAL, -EINVAL) \
     X(once_run_null, whorl_once_run(NULL, never_run, NULL), -EINVAL, -EINVAL) \
     X(once_run_nothing, whorl_once_run(&once, NULL, NULL), -EINVAL, -EINVAL) \
-    X(once_done_null, whorl_once_done(NULL), false, false)
+    X(once_done_null, whorl_once_done(NULL), false, false) \
+    X(select_null, whorl_select(NULL, 1), -EINVAL, -EINVAL) \
+    X(select_nothing, whorl_select(NULL, 0), -EINVAL, -EINVAL) \
+    X(select_get_null, whorl_select(CASE(WHORL_CASE_GET(NULL)), 1), -EINVAL, -EINVAL) \
+    X(select_done_null, whorl_select(CASE(WHORL_CASE_DONE(NULL)), 1), -EINVAL, -EINVAL) \
+    X(select_kind, whorl_select(CASE({99, 0, 0, 0, 0}), 1), -EINVAL, -EINVAL) \
+    X(select_never, whorl_select(CASE(WHORL_CASE_NEVER), 1), -EINVAL, -EINVAL) \
+    X(select_too_many, \
+      whorl_select(CASE(WHORL_CASE_NEVER), (size_t)WHORL_SELECT_MAX + 1), -EINVAL, -EINVAL) \
+    X(select_until_null, whorl_select_until(NULL, 1, 0), -EINVAL, -EINVAL) \
+    X(select_try_null, whorl_select_try(NULL, 1), -EINVAL, -EINVAL) \
+    X(select_try_event_null, \
+      whorl_select_try(CASE(WHORL_CASE_EVENT(NULL)), 1), -EINVAL, -EINVAL)
 
 #define CALLBACK_MISUSES(X) \
     X(call_soon_null, whorl_call_soon(NULL, NULL, NULL, NULL), -EPERM, -EINVAL) \

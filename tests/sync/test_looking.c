@@ -14,6 +14,7 @@ struct tools {
     struct whorl_condition condition;
     struct whorl_queue empty;
     struct whorl_queue full;
+    struct whorl_select_case cases[2];
 };
 
 static int wait_for_lock(void *arg)
@@ -55,6 +56,12 @@ static int wait_for_done(void *arg)
     return whorl_queue_join(&((struct tools *)arg)->full);
 }
 
+static int wait_for_one_of(void *arg)
+{
+    struct tools *const tools = arg;
+    return whorl_select(tools->cases, 2);
+}
+
 static void dump(char *text, size_t bytes)
 {
     const int fd = memfd_create("dump", 0);
@@ -80,10 +87,11 @@ static int look(void *arg)
 {
     static whorl_body *const bodies[] = {wait_for_lock, wait_for_semaphore, wait_for_event,
                                          wait_for_condition, wait_for_item, wait_for_room,
-                                         wait_for_done};
+                                         wait_for_done, wait_for_one_of};
     enum { COUNT = sizeof bodies / sizeof *bodies };
     struct tools tools = {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(0), WHORL_EVENT_INIT,
-                          WHORL_CONDITION_INIT, WHORL_QUEUE_INIT(1), WHORL_QUEUE_INIT(1)};
+                          WHORL_CONDITION_INIT, WHORL_QUEUE_INIT(1), WHORL_QUEUE_INIT(1),
+                          {WHORL_CASE_GET(&tools.empty), WHORL_CASE_LOCK(&tools.lock)}};
     struct whorl_task *tasks[COUNT];
     char text[16384];
     (void)arg;
@@ -101,6 +109,7 @@ static int look(void *arg)
     expect_wait(text, "queue-get", &tools.empty);
     expect_wait(text, "queue-put", &tools.full);
     expect_wait(text, "queue-join", &tools.full);
+    expect_wait(text, "select", tools.cases);
     EXPECT(strstr(text, "deadline=") != NULL);
     for (int i = 0; i < COUNT; i++) {
         (void)whorl_cancel(tasks[i], NULL);
