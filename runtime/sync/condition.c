@@ -14,6 +14,7 @@
  * notifies one other, as asyncio's does: it may have been notified itself (COND-8, COND-9); and one
  * notification too many is a wait that returns for nothing, which is allowed (COND-11).
  *
+ * It is counted in the line until it has the lock again, so that a destroy beside it is refused.
  * The two lines are locked one after the other, never one inside the other.
  *
  * Owns:       struct condition, which is the program's struct whorl_condition.
@@ -87,16 +88,22 @@ static int wait_in_line(struct whorl__line *line, struct whorl__stander *stander
 {
     uint32_t word = whorl__line_lock(line);
     const int error = whorl__line_wait(line, &word, stander);
-    whorl__line_leave(line, &word, stander);
+    whorl__line_step_aside(stander);
     whorl__line_unlock(line, word);
     return error;
 }
 
-static void step_out(struct whorl__line *line, struct whorl__stander *stander)
+/* The last that its call does with it. pass_on: it may have a notification that it has no use for. */
+static void leave(struct condition *condition, struct whorl__stander *stander, bool pass_on)
 {
-    uint32_t word = whorl__line_lock(line);
-    whorl__line_leave(line, &word, stander);
-    whorl__line_unlock(line, word);
+    struct whorl__told told = {{0}};
+    uint32_t word = whorl__line_lock(&condition->line);
+    if (pass_on) {
+        (void)whorl__rank_grant_all(&condition->rank, 1, &told);
+    }
+    whorl__line_leave(&condition->line, &word, stander);
+    whorl__line_unlock(&condition->line, word);
+    whorl__tell(&told);
 }
 
 /* With the lock, before and after. */
@@ -106,18 +113,18 @@ static int wait_once(struct condition *condition, struct whorl__stander *stander
     stand(condition, stander);
     const int released = whorl_lock_release(lock_of(condition));
     if (released != 0) { /* somebody else has released it in this moment */
-        step_out(&condition->line, stander);
+        leave(condition, stander, false);
         return released;
     }
     const int error = wait_in_line(&condition->line, stander);
     if (WHORL__BUG(CONDITION_TAKES_NO_LOCK) && error == -ECANCELED) {
+        leave(condition, stander, false);
         return error;
     }
     const int again = whorl__lock_acquire_again(lock_of(condition), &cancelled);
     cancelled = cancelled && !WHORL__BUG(CONDITION_LOSES_A_CANCEL);
-    if ((cancelled || error == -ECANCELED) && !WHORL__BUG(CONDITION_KEEPS_ITS_CALL)) {
-        notify(condition, 1);
-    }
+    const bool pass_on = cancelled || error == -ECANCELED;
+    leave(condition, stander, pass_on && !WHORL__BUG(CONDITION_KEEPS_ITS_CALL));
     return again != 0 ? again : cancelled ? -ECANCELED : error;
 }
 

@@ -316,6 +316,15 @@ int whorl__line_wait(struct whorl__line *line, uint32_t *word, struct whorl__sta
     return result;
 }
 
+void whorl__line_step_aside(struct whorl__stander *stander)
+{
+    if (!stander->granted) {
+        whorl__list_remove(&stander->link);
+        stander->granted = true;
+        stander->rank->granted++;
+    }
+}
+
 void whorl__line_leave(struct whorl__line *line, uint32_t *word, struct whorl__stander *stander)
 {
     struct whorl__rank *const rank = stander->rank;

@@ -160,6 +160,9 @@ void whorl__line_stand_again(struct whorl__stander *stander);
 WHORL_MUST_USE int whorl__line_wait(struct whorl__line *line, uint32_t *word,
                                     struct whorl__stander *stander);
 
+/* It waits no more, and nobody grants it anything; it is still counted, until it leaves. */
+void whorl__line_step_aside(struct whorl__stander *stander);
+
 /* It goes, granted or not. */
 void whorl__line_leave(struct whorl__line *line, uint32_t *word, struct whorl__stander *stander);
 

@@ -572,6 +572,43 @@ static void test_mt_9_no_notification_is_lost_under_parallel_cancels(void **stat
     at_all_loops(put_and_take);
 }
 
+/* It has its notification, and waits for the lock: it is in its call still. */
+static int destroy_while_it_takes_the_lock(void *own)
+{
+    struct whorl_lock lock = WHORL_LOCK_INIT;
+    struct whorl_condition condition;
+    struct waiter waiter[1] = {{0}};
+    must(whorl_condition_init(&condition, own != NULL ? NULL : &lock));
+    line_up(&condition, waiter, 1);
+    acquire(&condition);
+    EXPECT_IS(whorl_condition_notify(&condition, 1), 0);
+    settle();
+    EXPECT_IS(waiter[0].got, UNSET);
+    EXPECT_IS(whorl_condition_destroy(&condition), -EBUSY);
+    EXPECT(whorl_cancel(waiter[0].task, NULL)); /* then it hands the notification on */
+    settle();
+    EXPECT_IS(whorl_condition_destroy(&condition), -EBUSY);
+    release(&condition);
+    end_all(waiter, 1);
+    EXPECT_IS(waiter[0].got, -ECANCELED);
+    EXPECT_IS(whorl_condition_destroy(&condition), 0);
+    return 0;
+}
+
+static int destroy_beside_the_wait(void *arg)
+{
+    (void)arg;
+    EXPECT_IS(destroy_while_it_takes_the_lock(NULL), 0);
+    EXPECT_IS(destroy_while_it_takes_the_lock(&arg), 0);
+    return 0;
+}
+
+static void test_destroy_is_refused_until_the_wait_has_returned(void **state)
+{
+    (void)state;
+    at_all_loops(destroy_beside_the_wait);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -589,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_cond_12_wait_for_asks_first_and_with_the_lock),
         cmocka_unit_test(test_cond_13_two_conditions_share_a_lock),
         cmocka_unit_test(test_cond_14_at_a_timeout_the_lock_is_held_again),
+        cmocka_unit_test(test_destroy_is_refused_until_the_wait_has_returned),
         cmocka_unit_test(test_mt_9_no_notification_is_lost_under_parallel_cancels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
