@@ -34,7 +34,8 @@ static void add_line(unsigned thread, bool step, const char *text)
     }
     lines[line_count].thread = thread;
     lines[line_count].step = step;
-    const size_t length = strnlen(text, TEXT_MAX - 1);
+    const size_t whole = strlen(text);
+    const size_t length = whole < TEXT_MAX ? whole : TEXT_MAX - 1;
     memcpy(lines[line_count].text, text, length);
     lines[line_count].text[length] = 0;
     line_count++;
