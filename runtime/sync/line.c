@@ -32,7 +32,7 @@ static WHORL_COLD void wait_a_little(unsigned *spins)
     }
 }
 
-uint32_t whorl__line_lock(struct whorl__line *line)
+uint32_t whorl__line_lock_slow(struct whorl__line *line)
 {
     unsigned spins = 0;
     for (;;) {
@@ -43,12 +43,6 @@ uint32_t whorl__line_lock(struct whorl__line *line)
         }
         wait_a_little(&spins);
     }
-}
-
-void whorl__line_unlock(struct whorl__line *line, uint32_t word)
-{
-    WHORL_ASSERT(!(word & LOCKED));
-    whorl__store_release_u32(&line->word, word); /* release, pairs K3 */
 }
 
 void whorl__line_init(struct whorl__line *line, uint32_t word)
@@ -86,18 +80,19 @@ int whorl__line_check(struct whorl__line *line, uint32_t busy)
 
 /* ---- who stands there ---- */
 
-/* Only the loop that runs it can tell: elsewhere it may be about to park. */
+/* Only the loop that runs it can tell: elsewhere it may be about to park. Mostly it is parked. */
 bool whorl__stander_is_leaving(const struct whorl__stander *stander)
 {
-    struct whorl__loop *const here = whorl__loop_current();
     struct whorl_task *const task = stander->task;
-    if (here == NULL || !here->strict || task == NULL || task->runtime != here->runtime ||
-        stander->selects) {
+    /* relaxed: of a task of this thread, which writes it; of another one it is not believed */
+    if (task == NULL || stander->selects || task->runtime->stealing ||
+        whorl__state_phase(whorl__load_relaxed_u64(&task->word)) == WHORL__PARKED) {
         return false;
     }
-    /* relaxed, both: of a task of this thread, which writes them; of another one only the first */
-    return whorl__load_relaxed_ptr((void **)(void *)&task->loop) == here &&
-           whorl__state_phase(whorl__load_relaxed_u64(&task->word)) != WHORL__PARKED;
+    struct whorl__loop *const here = whorl__loop_current();
+    /* relaxed: as above */
+    return here != NULL && task->runtime == here->runtime &&
+           whorl__load_relaxed_ptr((void **)(void *)&task->loop) == here;
 }
 
 struct whorl__stander *whorl__rank_head(struct whorl__rank *rank)
@@ -110,11 +105,8 @@ struct whorl__stander *whorl__rank_head(struct whorl__rank *rank)
     return head;
 }
 
-struct whorl__stander *whorl__rank_first(struct whorl__rank *rank)
+struct whorl__stander *whorl__rank_first_slow(struct whorl__rank *rank)
 {
-    if (rank->waiters.next == NULL) {
-        return NULL;
-    }
     whorl__list_for_each(link, &rank->waiters)
     {
         struct whorl__stander *const stander = whorl__stander_of(link);
@@ -169,7 +161,7 @@ size_t whorl__rank_grant_all(struct whorl__rank *rank, size_t max, struct whorl_
     return count;
 }
 
-void whorl__tell(struct whorl__told *told)
+void whorl__tell_slow(struct whorl__told *told)
 {
     const bool alone = told->tasks.count == 1;
     struct whorl__fifo_node *node;
@@ -380,8 +372,12 @@ static int stand_and_wait(struct passage *passage)
 int whorl__line_pass(void *primitive, struct whorl__line *line, struct whorl__rank *rank,
                      const struct whorl__line_rules *rules, int64_t deadline_ns)
 {
-    struct passage passage = {
-        .primitive = primitive, .line = line, .rank = rank, .rules = rules};
+    struct passage passage; /* the rest is written when it waits */
+    passage.primitive = primitive;
+    passage.line = line;
+    passage.rank = rank;
+    passage.rules = rules;
+    passage.told = (struct whorl__told){{0}};
     int error = whorl__stander_begin(&passage.stander, primitive, rules->kind, deadline_ns);
     if (error != 0) {
         return error;

@@ -113,9 +113,26 @@ static inline bool whorl__line_may_be_inherited(void)
     return WHORL_UNLIKELY(whorl__fork_generation != 0);
 }
 
+/* The same, when somebody else has it. */
+uint32_t whorl__line_lock_slow(struct whorl__line *line);
+
 /* Returns the word as it was, without LOCKED; unlock stores it anew. */
-uint32_t whorl__line_lock(struct whorl__line *line);
-void whorl__line_unlock(struct whorl__line *line, uint32_t word);
+static inline uint32_t whorl__line_lock(struct whorl__line *line)
+{
+    const uint32_t old = whorl__load_relaxed_u32(&line->word); /* relaxed: the cas checks */
+    if (WHORL_LIKELY(!(old & WHORL__LINE_LOCKED) &&
+                     whorl__cas_u32(&line->word, old, old | WHORL__LINE_LOCKED))) { /* pairs K3 */
+        whorl__plain_write(&line->inside); /* stands for all that the lock protects */
+        return old;
+    }
+    return whorl__line_lock_slow(line);
+}
+
+static inline void whorl__line_unlock(struct whorl__line *line, uint32_t word)
+{
+    WHORL_ASSERT(!(word & WHORL__LINE_LOCKED));
+    whorl__store_release_u32(&line->word, word); /* release, pairs K3 */
+}
 
 /* ---- under its lock ---- */
 
@@ -123,7 +140,12 @@ void whorl__line_unlock(struct whorl__line *line, uint32_t word);
 struct whorl__stander *whorl__rank_head(struct whorl__rank *rank);
 
 /* The first who is not about to leave; NULL: nobody. */
-struct whorl__stander *whorl__rank_first(struct whorl__rank *rank);
+struct whorl__stander *whorl__rank_first_slow(struct whorl__rank *rank);
+
+static inline struct whorl__stander *whorl__rank_first(struct whorl__rank *rank)
+{
+    return rank->waiters.next == NULL ? NULL : whorl__rank_first_slow(rank);
+}
 
 /* Whether somebody is to be served before one who comes now: granted, or staying. */
 bool whorl__rank_is_before(struct whorl__rank *rank);
@@ -169,7 +191,14 @@ void whorl__line_leave(struct whorl__line *line, uint32_t *word, struct whorl__s
 /* ---- without the lock ---- */
 
 /* One alone runs next, beside the one that tells; several queue up in their order. */
-void whorl__tell(struct whorl__told *told);
+void whorl__tell_slow(struct whorl__told *told);
+
+static inline void whorl__tell(struct whorl__told *told)
+{
+    if (!whorl__fifo_is_empty(&told->tasks)) {
+        whorl__tell_slow(told);
+    }
+}
 
 /*
  * What is asked of a primitive while one goes through its line. All under the lock; they change

@@ -326,12 +326,33 @@ static int try_use(struct whorl__queue_use *use)
 
 /* ---- and with ---- */
 
+/* A wait begins. With a deadline it does so without the lock, for it locks the timers: then all is
+ * to be looked at anew. -EAGAIN: it is to stand in line now. */
+static int begin_wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
+{
+    struct queue *const queue = use->queue;
+    const enum whorl__line_kind kind =
+        use->rank == GET ? WHORL__SYNC_QUEUE_GET : WHORL__SYNC_QUEUE_PUT;
+    if (deadline_ns == WHORL_NEVER) {
+        const int error = whorl__stander_begin(&use->stander, queue, kind, deadline_ns);
+        return error != 0 ? error : -EAGAIN;
+    }
+    whorl__line_unlock(&queue->line, use->word);
+    const int error = whorl__stander_begin(&use->stander, queue, kind, deadline_ns);
+    use->word = whorl__line_lock(&queue->line);
+    return error != 0 ? error : try_locked(use);
+}
+
 /* Stands in line once; then looks again. */
-static int wait_locked(struct whorl__queue_use *use)
+static int wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     struct whorl__line *const line = &use->queue->line;
+    int error = begin_wait_locked(use, deadline_ns);
+    if (error != -EAGAIN) {
+        return error;
+    }
     whorl__line_stand(line, &use->word, &use->queue->ranks[use->rank], &use->stander);
-    int error = whorl__line_wait(line, &use->word, &use->stander);
+    error = whorl__line_wait(line, &use->word, &use->stander);
     const bool granted = use->stander.granted;
     whorl__line_leave(line, &use->word, &use->stander);
     if (error == 0) {
@@ -344,32 +365,31 @@ static int wait_locked(struct whorl__queue_use *use)
     return error;
 }
 
-static int wait_once(struct whorl__queue_use *use, int64_t deadline_ns)
+static int use_once(struct whorl__queue_use *use, int64_t deadline_ns)
 {
-    struct queue *const queue = use->queue;
-    const enum whorl__line_kind kind =
-        use->rank == GET ? WHORL__SYNC_QUEUE_GET : WHORL__SYNC_QUEUE_PUT;
-    int error = whorl__stander_begin(&use->stander, queue, kind, deadline_ns);
-    if (error != 0) {
-        return error;
-    }
-    use->word = whorl__line_lock(&queue->line);
-    error = try_locked(use); /* somebody may have been faster than the lock */
+    use->word = whorl__line_lock(&use->queue->line);
+    int error = try_locked(use);
     if (error == -EAGAIN) {
-        error = wait_locked(use);
+        use->stander.begun = false;
+        error = wait_locked(use, deadline_ns);
+        whorl__line_unlock(&use->queue->line, use->word);
+        whorl__stander_end(&use->stander);
+    } else {
+        whorl__line_unlock(&use->queue->line, use->word);
     }
-    whorl__line_unlock(&queue->line, use->word);
     whorl__tell(&use->told);
-    whorl__stander_end(&use->stander);
     return error;
 }
 
 static int use_until(struct whorl__queue_use *use, int64_t deadline_ns)
 {
-    int error = try_use(use);
-    while (error == -EAGAIN) {
-        error = wait_once(use, deadline_ns);
+    int error = whorl__line_check(&use->queue->line, 0);
+    if (error != 0) {
+        return error;
     }
+    do {
+        error = use_once(use, deadline_ns);
+    } while (error == -EAGAIN);
     return error;
 }
 
