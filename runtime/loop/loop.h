@@ -90,6 +90,8 @@ struct whorl__loop {
     struct whorl__callback due_call;    /* L: strict order: stands in `bound` for the timers due */
     unsigned budget;                /* L: fast order: items a turn, so that it takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */
+    uint64_t clocked_runs;          /* L: strict order: items run when the clock was asked last */
+    unsigned unclocked_max;         /* L: strict order: how many may run before it is asked again */
     int64_t released_ns;            /* L: when it gave memory of stacks back last, being busy */
     uint64_t turn_ns;               /* A: when its turn began; written by the loop only */
     uint32_t bound_seen;            /* A: bound.count at that time, for dumps */

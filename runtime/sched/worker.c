@@ -322,7 +322,7 @@ static WHORL_COLD void run_batch_timed(struct whorl__loop *loop)
 }
 
 /* Strict order: exactly what is ready now; what becomes ready meanwhile waits for the next turn. */
-static void run_batch(struct whorl__loop *loop)
+static inline void run_batch(struct whorl__loop *loop)
 {
     if (times_steps(loop)) {
         run_batch_timed(loop);
@@ -555,10 +555,37 @@ static inline bool hold(struct whorl__loop *loop)
     return whorl__halt_hold(loop);
 }
 
+/* How many items may run before the clock is asked again: half of POLL_NS worth of such as ran. */
+static void adapt_unclocked(struct whorl__loop *loop, uint64_t ran, int64_t took_ns)
+{
+    const int64_t each_ns = ran > 0 ? took_ns / (int64_t)ran + 1 : POLL_NS;
+    const int64_t fit = POLL_NS / 2 / each_ns;
+    const unsigned most = loop->unclocked_max * 2 + 1;
+    loop->unclocked_max = fit < BUDGET_MAX ? (unsigned)fit : BUDGET_MAX;
+    loop->unclocked_max = loop->unclocked_max < most ? loop->unclocked_max : most;
+}
+
+/*
+ * While there is no timer, a pass wants the clock only to know how long ago the poller was asked,
+ * and a pass of one short task is over before a clock has been read.
+ */
+static inline void look_at_clock(struct whorl__loop *loop, int64_t *now_ns)
+{
+    const uint64_t runs = loop->stats.runs + loop->called_count;
+    const uint64_t ran = runs - loop->clocked_runs;
+    if (ran < loop->unclocked_max && whorl__timers_next(&loop->timers) == WHORL_NEVER) {
+        return;
+    }
+    const int64_t before_ns = *now_ns;
+    *now_ns = whorl__os->now_ns();
+    adapt_unclocked(loop, ran, *now_ns - before_ns);
+    loop->clocked_runs = runs;
+}
+
 /* Fills the next batch. While there is nothing for it, the poller is waited in, up to the limit. */
 static inline void fill_batch(struct whorl__loop *loop, int64_t limit_ns, int64_t *now_ns)
 {
-    *now_ns = whorl__os->now_ns();
+    look_at_clock(loop, now_ns);
     (void)whorl__loop_take_inbox(loop);
     if (limit_ns > 0 && !has_ready(loop) && whorl__timers_next(&loop->timers) > *now_ns) {
         release_or_sleep(loop, limit_ns);
@@ -644,8 +671,9 @@ void whorl__worker_detach(struct whorl__loop *loop)
  */
 void whorl__worker_step(struct whorl__loop *loop, int64_t limit_ns)
 {
-    int64_t now_ns;
+    int64_t now_ns = loop->polled_ns;
     WHORL_ASSERT(loop->strict);
+    loop->unclocked_max = 0; /* between two steps time has passed */
     whorl__tls_set_worker((struct whorl__worker *)loop);
     whorl__idle_sleep_end(loop);
     whorl__count(&loop->stats.turns, 1);

@@ -138,7 +138,7 @@ int whorl_condition_wait_until(struct whorl_condition *opaque, int64_t deadline_
     }
     if (error == 0) {
         error = wait_once(condition, &stander);
-        whorl__stander_end(&stander);
+        (void)whorl__stander_end(&stander);
     }
     return error;
 }

@@ -176,17 +176,12 @@ void whorl__tell_slow(struct whorl__told *told)
 
 /* ---- a wait ---- */
 
-static bool is_timed(const struct whorl__stander *stander)
-{
-    return stander->deadline_ns != WHORL_NEVER;
-}
-
 static int begin_wait(struct whorl__stander *stander)
 {
     struct whorl_task *const task = stander->task;
     if (task != NULL) {
         stander->fresh = whorl__park_begin(task);
-        if (is_timed(stander)) {
+        if (whorl__stander_is_timed(stander)) {
             const int error =
                 whorl__park_timer(task, &stander->timer, stander->fresh, stander->deadline_ns);
             if (error != 0) {
@@ -211,27 +206,14 @@ int whorl__stander_begin(struct whorl__stander *stander, const void *what,
     stander->signal = &stander->thread_word;
     stander->granted = false;
     stander->selects = false;
+    stander->begun = false;
     stander->waits_on = whorl__park_on_sync(what, kind) |
                         (deadline_ns != WHORL_NEVER ? WHORL__PARK_TIMED : 0);
     stander->deadline_ns = deadline_ns;
     return begin_wait(stander);
 }
 
-/* True: its time was over. */
-static bool end_wait(struct whorl__stander *stander)
-{
-    stander->begun = false;
-    return stander->task != NULL && is_timed(stander) && whorl__timer_disarm(&stander->timer);
-}
-
-void whorl__stander_end(struct whorl__stander *stander)
-{
-    if (stander->begun) {
-        (void)end_wait(stander);
-    }
-}
-
-static int park_thread(struct whorl__stander *stander)
+int whorl__stander_park_thread(struct whorl__stander *stander)
 {
     bool late = false;
     /* relaxed: what it is told stands under the lock */
@@ -240,16 +222,6 @@ static int park_thread(struct whorl__stander *stander)
     }
     stander->begun = false;
     return late ? -ETIMEDOUT : 0;
-}
-
-static int park(struct whorl__stander *stander)
-{
-    if (stander->task == NULL) {
-        return park_thread(stander);
-    }
-    whorl__park(stander->task, stander->waits_on);
-    const bool late = end_wait(stander);
-    return whorl__cancel_take(stander->task) ? -ECANCELED : late ? -ETIMEDOUT : 0;
 }
 
 void whorl__line_stand(struct whorl__line *line, uint32_t *word, struct whorl__rank *rank,
@@ -284,9 +256,9 @@ void whorl__line_stand_again(struct whorl__stander *stander)
  * A wait that ended for no reason of its own (a cancel that was withdrawn) is begun again; its
  * place in line stays. Meanwhile it may be granted what it stands there for.
  */
-int whorl__line_wait(struct whorl__line *line, uint32_t *word, struct whorl__stander *stander)
+int whorl__line_wait_again(struct whorl__line *line, uint32_t *word,
+                           struct whorl__stander *stander, int result)
 {
-    int result = 0;
     while (result == 0 && !stander->granted) {
         if (!stander->begun) {
             whorl__line_unlock(line, *word);
@@ -296,10 +268,7 @@ int whorl__line_wait(struct whorl__line *line, uint32_t *word, struct whorl__sta
                 break;
             }
         }
-        stander->handle = stander->fresh;
-        whorl__line_unlock(line, *word);
-        result = park(stander);
-        *word = whorl__line_lock(line);
+        result = whorl__line_park(line, word, stander);
     }
     if (stander->granted && result != -ECANCELED) {
         result = 0;
@@ -388,7 +357,7 @@ int whorl__line_pass(void *primitive, struct whorl__line *line, struct whorl__ra
     }
     whorl__line_unlock(line, passage.word);
     whorl__tell(&passage.told);
-    whorl__stander_end(&passage.stander);
+    (void)whorl__stander_end(&passage.stander);
     return error;
 }
 

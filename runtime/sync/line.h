@@ -49,6 +49,10 @@
 #include "loop/timer.h"
 #include "state/task.h"
 #include "sys/fork.h"
+#include "task/cancel.h"
+#include "task/park.h"
+
+#include <errno.h>
 
 #define WHORL__LINE_LOCKED  UINT32_C(1)
 #define WHORL__LINE_WAITERS UINT32_C(2)
@@ -167,7 +171,20 @@ size_t whorl__rank_grant_all(struct whorl__rank *rank, size_t max, struct whorl_
  */
 WHORL_MUST_USE int whorl__stander_begin(struct whorl__stander *stander, const void *what,
                                         enum whorl__line_kind kind, int64_t deadline_ns);
-void whorl__stander_end(struct whorl__stander *stander);
+
+static inline bool whorl__stander_is_timed(const struct whorl__stander *stander)
+{
+    return stander->deadline_ns != WHORL_NEVER;
+}
+
+/* True: its time was over. */
+static inline bool whorl__stander_end(struct whorl__stander *stander)
+{
+    const bool begun = stander->begun;
+    stander->begun = false;
+    return begun && stander->task != NULL && whorl__stander_is_timed(stander) &&
+           whorl__timer_disarm(&stander->timer);
+}
 
 /* Under the lock: at the end of the rank; stand_again: who was granted something and did not find
  * it, at its head. */
@@ -175,12 +192,55 @@ void whorl__line_stand(struct whorl__line *line, uint32_t *word, struct whorl__r
                        struct whorl__stander *stander);
 void whorl__line_stand_again(struct whorl__stander *stander);
 
+/* A plain thread blocks until it is told, or late: 0, -ETIMEDOUT. */
+WHORL_MUST_USE int whorl__stander_park_thread(struct whorl__stander *stander);
+
+WHORL_ALWAYS_INLINE int whorl__stander_park(struct whorl__stander *stander)
+{
+    struct whorl_task *const task = stander->task;
+    if (task == NULL) {
+        return whorl__stander_park_thread(stander);
+    }
+    whorl__park_here(task, stander->waits_on);
+    const bool late = whorl__stander_end(stander);
+    const bool cancelled =
+        WHORL_UNLIKELY(whorl__state_cancel_pending(&task->word)) && whorl__cancel_take(task);
+    return cancelled ? -ECANCELED : late ? -ETIMEDOUT : 0;
+}
+
+/* Once, without the lock. */
+WHORL_ALWAYS_INLINE int whorl__line_park(struct whorl__line *line, uint32_t *word,
+                                         struct whorl__stander *stander)
+{
+    stander->handle = stander->fresh;
+    whorl__line_unlock(line, *word);
+    const int result = whorl__stander_park(stander);
+    *word = whorl__line_lock(line);
+    return result;
+}
+
+/* What is left to do of a wait of which `result` is known, or which has not begun: 0. */
+WHORL_MUST_USE int whorl__line_wait_again(struct whorl__line *line, uint32_t *word,
+                                          struct whorl__stander *stander, int result);
+
 /*
  * Waits, without the lock, until it is granted something, cancelled or late, and has the lock
- * again. 0: granted; -ECANCELED, granted or not; -ETIMEDOUT and -ENOMEM: not.
+ * again. 0: granted; -ECANCELED, granted or not; -ETIMEDOUT and -ENOMEM: not. Inline, for what
+ * whorl__park_here says.
  */
-WHORL_MUST_USE int whorl__line_wait(struct whorl__line *line, uint32_t *word,
-                                    struct whorl__stander *stander);
+WHORL_MUST_USE WHORL_ALWAYS_INLINE int whorl__line_wait(struct whorl__line *line, uint32_t *word,
+                                                        struct whorl__stander *stander)
+{
+    int result = 0;
+    if (WHORL_LIKELY(stander->begun && !stander->granted)) {
+        result = whorl__line_park(line, word, stander);
+        if (WHORL_LIKELY(result == 0 && stander->granted)) {
+            whorl__plain_read(&stander->link);
+            return 0;
+        }
+    }
+    return whorl__line_wait_again(line, word, stander, result);
+}
 
 /* It waits no more, and nobody grants it anything; it is still counted, until it leaves. */
 void whorl__line_step_aside(struct whorl__stander *stander);

@@ -343,8 +343,8 @@ static int begin_wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
     return error != 0 ? error : try_locked(use);
 }
 
-/* Stands in line once; then looks again. */
-static int wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
+/* Stands in line once; then looks again. Inline, as what calls it: see whorl__park_here. */
+WHORL_ALWAYS_INLINE int wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     struct whorl__line *const line = &use->queue->line;
     int error = begin_wait_locked(use, deadline_ns);
@@ -365,7 +365,7 @@ static int wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
     return error;
 }
 
-static int use_once(struct whorl__queue_use *use, int64_t deadline_ns)
+WHORL_ALWAYS_INLINE int use_once(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     use->word = whorl__line_lock(&use->queue->line);
     int error = try_locked(use);
@@ -373,7 +373,7 @@ static int use_once(struct whorl__queue_use *use, int64_t deadline_ns)
         use->stander.begun = false;
         error = wait_locked(use, deadline_ns);
         whorl__line_unlock(&use->queue->line, use->word);
-        whorl__stander_end(&use->stander);
+        (void)whorl__stander_end(&use->stander);
     } else {
         whorl__line_unlock(&use->queue->line, use->word);
     }
@@ -381,7 +381,7 @@ static int use_once(struct whorl__queue_use *use, int64_t deadline_ns)
     return error;
 }
 
-static int use_until(struct whorl__queue_use *use, int64_t deadline_ns)
+WHORL_ALWAYS_INLINE int use_until(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     int error = whorl__line_check(&use->queue->line, 0);
     if (error != 0) {
@@ -405,16 +405,24 @@ static void begin(struct whorl__queue_use *use, struct whorl_queue *queue, enum 
     use->told = (struct whorl__told){{0}};
 }
 
-int whorl_queue_put_until(struct whorl_queue *queue, void *item, int64_t deadline_ns)
+WHORL_ALWAYS_INLINE int put(struct whorl_queue *queue, void *item, int64_t deadline_ns)
 {
     struct whorl__queue_use use;
+    if (WHORL_UNLIKELY(queue == NULL)) {
+        return -EINVAL;
+    }
     begin(&use, queue, PUT, item);
-    return queue == NULL ? -EINVAL : use_until(&use, deadline_ns);
+    return use_until(&use, deadline_ns);
+}
+
+int whorl_queue_put_until(struct whorl_queue *queue, void *item, int64_t deadline_ns)
+{
+    return put(queue, item, deadline_ns);
 }
 
 int whorl_queue_put(struct whorl_queue *queue, void *item)
 {
-    return whorl_queue_put_until(queue, item, WHORL_NEVER);
+    return put(queue, item, WHORL_NEVER);
 }
 
 int whorl_queue_try_put(struct whorl_queue *queue, void *item)
@@ -433,18 +441,24 @@ static int give_item(const struct whorl__queue_use *use, int error, void **ret_i
     return error;
 }
 
-int whorl_queue_get_until(struct whorl_queue *queue, int64_t deadline_ns, void **ret_item)
+WHORL_ALWAYS_INLINE int get(struct whorl_queue *queue, int64_t deadline_ns, void **ret_item)
 {
     struct whorl__queue_use use;
+    if (WHORL_UNLIKELY(queue == NULL || ret_item == NULL)) {
+        return -EINVAL;
+    }
     begin(&use, queue, GET, NULL);
-    return queue == NULL || ret_item == NULL
-               ? -EINVAL
-               : give_item(&use, use_until(&use, deadline_ns), ret_item);
+    return give_item(&use, use_until(&use, deadline_ns), ret_item);
+}
+
+int whorl_queue_get_until(struct whorl_queue *queue, int64_t deadline_ns, void **ret_item)
+{
+    return get(queue, deadline_ns, ret_item);
 }
 
 int whorl_queue_get(struct whorl_queue *queue, void **ret_item)
 {
-    return whorl_queue_get_until(queue, WHORL_NEVER, ret_item);
+    return get(queue, WHORL_NEVER, ret_item);
 }
 
 int whorl_queue_try_get(struct whorl_queue *queue, void **ret_item)

@@ -15,6 +15,8 @@
 #ifndef WHORL_TASK_PARK_H
 #define WHORL_TASK_PARK_H
 
+#include "task/cancel.h"
+
 #include "sched/sched.h"
 
 /* The running task; NULL outside one. */
@@ -29,8 +31,48 @@ static inline whorl__handle whorl__park_begin(struct whorl_task *task)
     return whorl__handle_make(task, whorl__state_park_begin(&task->word));
 }
 
+/* Leaves the stack with what the thread has and the task owns beside errno. */
+void whorl__leave_with_more(struct whorl_task *task, struct whorl__fiber *next);
+
+/* errno is the task's, not the thread's: it goes along. task->loop is another one afterwards. */
+WHORL_ALWAYS_INLINE void whorl__leave_for(struct whorl_task *task, struct whorl__fiber *next)
+{
+    struct whorl__loop *const loop = task->loop;
+    const int saved_errno = *loop->errno_at;
+    whorl__plain_write((struct whorl__fiber *)task->fiber); /* and the frame: it is left now; S2 */
+    if (WHORL_UNLIKELY(whorl__cxx_holds(loop->cxx))) {
+        whorl__leave_with_more(task, next);
+    } else {
+        whorl__fiber_switch(task->fiber, next);
+    }
+    *task->loop->errno_at = saved_errno;
+}
+
+WHORL_ALWAYS_INLINE void whorl__leave(struct whorl_task *task, enum whorl__action action)
+{
+    struct whorl__loop *const loop = task->loop;
+    loop->action = action;
+    whorl__leave_for(task, &loop->host);
+}
+
 /* Returns when woken; the task may be on another loop then. waits_on: for dumps, state/task.h. */
 void whorl__park(struct whorl_task *task, uint64_t waits_on);
+
+/*
+ * The same in the caller's frame. The processor foretells a return by the calls before it, and
+ * after a switch those were another stack's: each frame between a task and its switch costs a wrong
+ * guess.
+ */
+WHORL_ALWAYS_INLINE void whorl__park_here(struct whorl_task *task, uint64_t waits_on)
+{
+    /* relaxed: published by the park's commit, for whoever dumps */
+    whorl__store_relaxed_u64(&task->waits_on, waits_on);
+    whorl__store_relaxed_u64(&task->parked_ns, task->loop->turn_ns); /* relaxed: as above */
+    if (WHORL_UNLIKELY(whorl__state_cancel_pending(&task->word))) {
+        whorl__cancel_arrive(task);
+    }
+    whorl__leave(task, WHORL__ACTION_PARK);
+}
 
 /* Behind everything that is ready. */
 void whorl__give_way(struct whorl_task *task);

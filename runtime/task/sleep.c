@@ -24,7 +24,7 @@ static WHORL_COLD _Noreturn void refuse_to_leave(struct whorl_task *task)
 
 /* The C++ exceptions it is handling are the task's, not the thread's: sys/cxx.h. So are the locks
  * that it holds. */
-static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fiber *next)
+WHORL_COLD void whorl__leave_with_more(struct whorl_task *task, struct whorl__fiber *next)
 {
     struct whorl__loop *const here = task->loop;
     const struct whorl__bars bars = here->bars;
@@ -52,36 +52,9 @@ static WHORL_COLD void leave_with_more(struct whorl_task *task, struct whorl__fi
     }
 }
 
-/* errno is the task's, not the thread's: it goes along. task->loop is another one afterwards. */
-static inline void leave_for(struct whorl_task *task, struct whorl__fiber *next)
-{
-    struct whorl__loop *const loop = task->loop;
-    const int saved_errno = *loop->errno_at;
-    whorl__plain_write((struct whorl__fiber *)task->fiber); /* and the frame: it is left now; S2 */
-    if (WHORL_UNLIKELY(whorl__cxx_holds(loop->cxx))) {
-        leave_with_more(task, next);
-    } else {
-        whorl__fiber_switch(task->fiber, next);
-    }
-    *task->loop->errno_at = saved_errno;
-}
-
-static inline void leave(struct whorl_task *task, enum whorl__action action)
-{
-    struct whorl__loop *const loop = task->loop;
-    loop->action = action;
-    leave_for(task, &loop->host);
-}
-
 void whorl__park(struct whorl_task *task, uint64_t waits_on)
 {
-    /* relaxed: published by the park's commit, for whoever dumps */
-    whorl__store_relaxed_u64(&task->waits_on, waits_on);
-    whorl__store_relaxed_u64(&task->parked_ns, task->loop->turn_ns); /* relaxed: as above */
-    if (WHORL_UNLIKELY(whorl__state_cancel_pending(&task->word))) {
-        whorl__cancel_arrive(task);
-    }
-    leave(task, WHORL__ACTION_PARK);
+    whorl__park_here(task, waits_on);
 }
 
 void whorl__give_way(struct whorl_task *task)
@@ -89,10 +62,10 @@ void whorl__give_way(struct whorl_task *task)
     struct whorl__loop *const loop = task->loop;
     struct whorl_task *const next = loop->strict ? whorl__loop_take_over(loop, task) : NULL;
     if (next == NULL) {
-        leave(task, WHORL__ACTION_YIELD);
+        whorl__leave(task, WHORL__ACTION_YIELD);
         return;
     }
-    leave_for(task, next->fiber);
+    whorl__leave_for(task, next->fiber);
 }
 
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct scene {
     struct whorl_future *done;
     struct whorl_future *many[MANY];
     struct whorl_task *ended;
+    bool sends; /* somebody sends back what is sent there */
     uint64_t locked; /* by all the calls of a measure */
     int error;
 };
@@ -154,6 +156,32 @@ static int put_and_get(struct scene *scene)
     return error != 0 ? error : whorl_queue_get(&queue, &item);
 }
 
+static struct whorl_queue there = WHORL_QUEUE_INIT(1);
+static struct whorl_queue back = WHORL_QUEUE_INIT(1);
+
+/* Until it is cancelled, at the end of the run. */
+static int send_back(void *arg)
+{
+    int error;
+    void *item;
+    (void)arg;
+    while ((error = whorl_queue_get(&there, &item)) == 0 &&
+           (error = whorl_queue_put(&back, item)) == 0) {
+    }
+    return error;
+}
+
+/* Two hand-overs to one who waits: of the lock of the queue two, of the words of the tasks three,
+ * and the lock again by who was woken. */
+static int send_there_and_back(struct scene *scene)
+{
+    void *item;
+    int error = scene->sends ? 0 : whorl_spawn(send_back, NULL, NULL, NULL);
+    scene->sends = true;
+    error = error != 0 ? error : whorl_queue_put(&there, scene);
+    return error != 0 ? error : whorl_queue_get(&back, &item);
+}
+
 static const struct measure measures[] = {
     {"await of a future that is done", await_future, 1, 3},
     {"await of a task that has ended", await_task, 1, 3},
@@ -168,6 +196,7 @@ static const struct measure measures[] = {
     {"semaphore, acquired and released", use_semaphore, 1, 2},
     {"event, set and waited for", set_and_wait, 1, 1},
     {"queue, put and got", put_and_get, 1, 2},
+    {"queue, put to who waits and is woken", send_there_and_back, 2, 6},
 };
 
 enum { MEASURES = sizeof measures / sizeof measures[0] };
