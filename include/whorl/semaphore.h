@@ -59,7 +59,7 @@ struct whorl_semaphore {
 /* With 0 .. WHORL_SEMAPHORE_MAX units; and with flags. */
 #define WHORL_SEMAPHORE_INIT(value) WHORL_SEMAPHORE_INIT_FLAGS(value, 0)
 #define WHORL_SEMAPHORE_INIT_FLAGS(value, flags)                                                   \
-    {flags, value, (uint32_t)(value) << 3, 0, {0, 0, 0, 0, 0, 0}}
+    {flags, value, (value) * 8U, 0, {0, 0, 0, 0, 0, 0}}
 
 /*
  * whorl_semaphore_init - memory becomes a semaphore; as WHORL_SEMAPHORE_INIT_FLAGS, at run time.

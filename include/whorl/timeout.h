@@ -43,7 +43,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_timeout_enter(struct whorl_timeout *timeou
 /*
  * whorl_timeout_exit - leave the block.
  *
- *   error    how the block ended: 0 or -errno
+ *   error    how the block ended: 0, -errno or a count; all but -ECANCELED is passed through
  *
  * Returns -ETIMEDOUT if the deadline cancelled the block, error is -ECANCELED and nobody else asked
  * the task to end since it was entered (in fast order: or before, unless the task has met that
