@@ -20,9 +20,11 @@
  * Invariant:  FILLING: inside < parties, but for the moment in which the last one comes.
  * Pairs:      those of the lock and of the condition.
  */
+#include "sync/condition.h"
+
+#include "atomic/atomic.h"
 #include "base/bug.h"
 #include "base/list.h"
-#include "sync/line.h"
 
 #include "whorl.h"
 
@@ -257,5 +259,7 @@ int whorl_barrier_init(struct whorl_barrier *opaque, unsigned parties)
 
 int whorl_barrier_destroy(struct whorl_barrier *opaque)
 {
-    return opaque == NULL ? -EINVAL : whorl_condition_destroy(&barrier_of(opaque)->changed);
+    return opaque == NULL ? -EINVAL
+                          : whorl__condition_destroy_of(&barrier_of(opaque)->changed, opaque,
+                                                        "barrier");
 }

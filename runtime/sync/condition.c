@@ -23,6 +23,8 @@
  * Not chosen: a notify that moves who waits into the lock's line. It saves a switch of tasks where
  *             many are notified; but a pass less than asyncio's is an order that asyncio has not.
  */
+#include "sync/condition.h"
+
 #include "sync/line.h"
 #include "sync/lock.h"
 
@@ -93,7 +95,7 @@ static int wait_in_line(struct whorl__line *line, struct whorl__stander *stander
     return error;
 }
 
-/* The last that its call does with it. pass_on: it may have a notification that it has no use for. */
+/* The last that its call does with it. pass_on: it may be notified, and has no use for that. */
 static void leave(struct condition *condition, struct whorl__stander *stander, bool pass_on)
 {
     struct whorl__told told = {{0}};
@@ -203,20 +205,25 @@ static int close_own_lock(struct condition *condition)
     return error == -EAGAIN ? -EBUSY : error;
 }
 
-int whorl_condition_destroy(struct whorl_condition *opaque)
+int whorl__condition_destroy_of(struct whorl_condition *opaque, const void *primitive,
+                                const char *name)
 {
-    if (opaque == NULL) {
-        return -EINVAL;
-    }
     struct condition *const condition = condition_of(opaque);
     const bool owns = condition->lock == NULL;
     int error = owns ? close_own_lock(condition) : 0;
     if (error != 0) {
         return error;
     }
-    error = whorl__line_destroy(&condition->line, &condition->rank, 1, 0, "condition");
+    const struct whorl__line_end end = {primitive, name, &condition->rank, 1, 0};
+    error = whorl__line_destroy(&condition->line, &end);
     if (owns) {
         (void)whorl_lock_release(&condition->own_lock);
     }
     return owns && error == 0 ? whorl_lock_destroy(&condition->own_lock) : error;
+}
+
+int whorl_condition_destroy(struct whorl_condition *condition)
+{
+    return condition == NULL ? -EINVAL
+                             : whorl__condition_destroy_of(condition, condition, "condition");
 }

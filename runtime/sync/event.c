@@ -168,5 +168,6 @@ int whorl_event_destroy(struct whorl_event *opaque)
         return -EINVAL;
     }
     struct event *const event = event_of(opaque);
-    return whorl__line_destroy(&event->line, &event->rank, 1, 0, "event");
+    const struct whorl__line_end end = {event, "event", &event->rank, 1, 0};
+    return whorl__line_destroy(&event->line, &end);
 }

@@ -405,16 +405,15 @@ static void put_names(struct whorl__text *text, const struct named *named)
 }
 
 /* To the exception handler of the caller's runtime; without one, to standard error. */
-static void tell_of_use(const struct whorl__line *line, const struct named *named,
-                        const char *name)
+static void tell_of_use(const struct whorl__line_end *end, const struct named *named)
 {
     char room[NAMED_MAX * (WHORL_TASK_NAME_MAX + 4) + 160];
     struct whorl__text text = {.bytes = room, .size = sizeof room - 1};
     struct whorl__loop *const here = whorl__loop_current();
     whorl__text_string(&text, "the ");
-    whorl__text_string(&text, name);
+    whorl__text_string(&text, end->name);
     whorl__text_char(&text, ' ');
-    whorl__text_hex(&text, (uint64_t)(uintptr_t)line);
+    whorl__text_hex(&text, (uint64_t)(uintptr_t)end->primitive);
     whorl__text_string(&text, " was to be destroyed; still in it are ");
     whorl__text_number(&text, named->count);
     whorl__text_string(&text, " that wait");
@@ -436,25 +435,24 @@ static void tell_of_use(const struct whorl__line *line, const struct named *name
     }
 }
 
-int whorl__line_destroy(struct whorl__line *line, struct whorl__rank *ranks, size_t rank_count,
-                        uint32_t busy, const char *name)
+int whorl__line_destroy(struct whorl__line *line, const struct whorl__line_end *end)
 {
     struct named named = {.count = 0};
-    const int error = whorl__line_check(line, busy);
+    const int error = whorl__line_check(line, end->busy);
     if (error != 0) {
         return error;
     }
     const uint32_t word = whorl__line_lock(line);
-    const bool used = (word & (WAITERS | busy | DEAD)) != 0;
-    for (size_t i = 0; i < rank_count; i++) {
-        find_names_locked(&ranks[i], &named);
+    const bool used = (word & (WAITERS | end->busy | DEAD)) != 0;
+    for (size_t i = 0; i < end->rank_count; i++) {
+        find_names_locked(&end->ranks[i], &named);
     }
     whorl__line_unlock(line, used ? word : word | DEAD);
     if (!used) {
         return 0;
     }
     if (word & WAITERS) {
-        tell_of_use(line, &named, name);
+        tell_of_use(end, &named);
     }
     return word & DEAD ? -EINVAL : -EBUSY;
 }

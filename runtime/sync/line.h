@@ -287,11 +287,19 @@ WHORL_MUST_USE int whorl__line_pass(void *primitive, struct whorl__line *line,
                                     struct whorl__rank *rank,
                                     const struct whorl__line_rules *rules, int64_t deadline_ns);
 
+/* Whose line is to end. */
+struct whorl__line_end {
+    const void *primitive; /* as the program knows it */
+    const char *name;      /* "lock" */
+    struct whorl__rank *ranks;
+    size_t rank_count;
+    uint32_t busy;         /* set in its word: it is in use */
+};
+
 /*
  * Nobody will use it any more: from here on -EINVAL. 0, -ECHILD, -EINVAL (it was destroyed before),
- * -EBUSY: somebody waits, who is named in a report, or `busy` is set in its word. name: "lock".
+ * -EBUSY: somebody waits, who is named in a report, or it is in use.
  */
-int whorl__line_destroy(struct whorl__line *line, struct whorl__rank *ranks, size_t rank_count,
-                        uint32_t busy, const char *name);
+int whorl__line_destroy(struct whorl__line *line, const struct whorl__line_end *end);
 
 #endif

@@ -319,5 +319,6 @@ int whorl_lock_destroy(struct whorl_lock *opaque)
         return -EINVAL;
     }
     struct lock *const lock = lock_of(opaque);
-    return whorl__line_destroy(&lock->line, &lock->rank, 1, HELD, "lock");
+    const struct whorl__line_end end = {lock, "lock", &lock->rank, 1, HELD};
+    return whorl__line_destroy(&lock->line, &end);
 }

@@ -135,5 +135,6 @@ int whorl_once_destroy(struct whorl_once *opaque)
         return -EINVAL;
     }
     struct once *const once = once_of(opaque);
-    return whorl__line_destroy(&once->line, &once->rank, 1, BUSY, "once");
+    const struct whorl__line_end end = {once, "once", &once->rank, 1, BUSY};
+    return whorl__line_destroy(&once->line, &end);
 }

@@ -634,7 +634,8 @@ int whorl_queue_destroy(struct whorl_queue *opaque)
         return -EINVAL;
     }
     struct queue *const queue = queue_of(opaque);
-    const int error = whorl__line_destroy(&queue->line, queue->ranks, RANKS, 0, "queue");
+    const struct whorl__line_end end = {queue, "queue", queue->ranks, RANKS, 0};
+    const int error = whorl__line_destroy(&queue->line, &end);
     if (error == 0) {
         take_all_locked(queue, &left);
         free_all(&left);

@@ -279,5 +279,6 @@ int whorl_rwlock_destroy(struct whorl_rwlock *opaque)
         return -EINVAL;
     }
     struct rwlock *const lock = rwlock_of(opaque);
-    return whorl__line_destroy(&lock->line, &lock->rank, 1, HELD, "read-write lock");
+    const struct whorl__line_end end = {lock, "read-write lock", &lock->rank, 1, HELD};
+    return whorl__line_destroy(&lock->line, &end);
 }

@@ -266,5 +266,6 @@ int whorl_semaphore_destroy(struct whorl_semaphore *opaque)
         return -EINVAL;
     }
     struct semaphore *const semaphore = semaphore_of(opaque);
-    return whorl__line_destroy(&semaphore->line, &semaphore->rank, 1, 0, "semaphore");
+    const struct whorl__line_end end = {semaphore, "semaphore", &semaphore->rank, 1, 0};
+    return whorl__line_destroy(&semaphore->line, &end);
 }

@@ -3,6 +3,7 @@
  */
 #include "sync/program_sync.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -126,10 +127,76 @@ static void test_a_dump_says_which_one_a_task_waits_for(void **state)
     at_all_loops(look);
 }
 
+/* ---- what a refused destroy reports ---- */
+
+static char told[512];
+
+static int keep_report(void *arg, const struct whorl_report *report)
+{
+    (void)arg;
+    snprintf(told, sizeof told, "%s", report->message);
+    return 0;
+}
+
+static void expect_told(int error, const char *kind, const void *what)
+{
+    char words[96];
+    EXPECT_IS(error, -EBUSY);
+    snprintf(words, sizeof words, "the %s 0x%llx ", kind, (unsigned long long)(uintptr_t)what);
+    if (strncmp(told, words, strlen(words)) != 0) {
+        fprintf(stderr, "not \"%s\", but: %s\n", words, told);
+        EXPECT(false);
+    }
+    told[0] = '\0';
+}
+
+static int wait_for_others(void *arg)
+{
+    return whorl_barrier_wait(arg, NULL);
+}
+
+static int destroy_all(void *arg)
+{
+    static whorl_body *const bodies[] = {wait_for_lock, wait_for_semaphore, wait_for_event,
+                                         wait_for_condition, wait_for_item};
+    enum { COUNT = sizeof bodies / sizeof *bodies };
+    struct tools tools = {.full = WHORL_QUEUE_INIT(1)}; /* zeroed is as good as initialised */
+    struct whorl_barrier barrier = WHORL_BARRIER_INIT(2);
+    struct whorl_task *tasks[COUNT + 1];
+    (void)arg;
+    must(whorl_exception_handler_set(keep_report, NULL));
+    must(whorl_lock_acquire(&tools.lock));
+    for (int i = 0; i < COUNT; i++) {
+        tasks[i] = start(bodies[i], &tools);
+    }
+    tasks[COUNT] = start(wait_for_others, &barrier);
+    settle();
+    expect_told(whorl_lock_destroy(&tools.lock), "lock", &tools.lock);
+    expect_told(whorl_semaphore_destroy(&tools.semaphore), "semaphore", &tools.semaphore);
+    expect_told(whorl_event_destroy(&tools.event), "event", &tools.event);
+    expect_told(whorl_condition_destroy(&tools.condition), "condition", &tools.condition);
+    expect_told(whorl_queue_destroy(&tools.empty), "queue", &tools.empty);
+    expect_told(whorl_barrier_destroy(&barrier), "barrier", &barrier);
+    for (int i = 0; i <= COUNT; i++) {
+        (void)whorl_cancel(tasks[i], NULL);
+    }
+    for (int i = 0; i <= COUNT; i++) {
+        (void)finish(tasks[i]);
+    }
+    return 0;
+}
+
+static void test_a_refused_destroy_names_what_was_to_go(void **state)
+{
+    (void)state;
+    at_all_loops(destroy_all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_dump_says_which_one_a_task_waits_for),
+        cmocka_unit_test(test_a_refused_destroy_names_what_was_to_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
