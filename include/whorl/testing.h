@@ -45,7 +45,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_test_run(const char *name, whorl_body *bod
  *   seeds  how many for each number of loops, at least one; with the environment variable
  *          WHORL_SIM_SEED, that one alone
  *
- * Not in debug mode. The seed of a failure is told. Returns as whorl_test_run, and as
+ * In debug mode, too. The seed of a failure is told. Returns as whorl_test_run, and as
  * whorl_sim_explore.
  *
  * From:    a plain thread, in a process without a runtime       Thread-safe: yes

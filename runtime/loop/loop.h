@@ -134,6 +134,7 @@ struct whorl__loop {
 
     struct whorl_stats stats; /* A: each field written by the loop only */
     struct whorl__poll_result poll_result; /* L: too large for a stack frame */
+    struct whorl_task *in_hand; /* L: debug mode: taken and not current, while the clock is read */
 };
 
 /* The calling thread's loop; NULL on a foreign thread. Never keep it over a wait. */

@@ -160,16 +160,22 @@ static void run_task(struct whorl__loop *loop, struct whorl_task *task)
     }
 }
 
-/* Debug mode. The task is still this loop's when it is told of: it is published later. */
+/* Debug mode. The task is still this loop's when it is told of: it is published later. To read the
+ * clock is a call into the system, and telling may be one of the program: who looks at the runtime
+ * meanwhile (sim/check.c) finds the task in hand. */
 static WHORL_COLD void run_task_timed(struct whorl__loop *loop, struct whorl_task *task)
 {
     if (!has_stack(loop, task)) {
         return;
     }
+    loop->in_hand = task;
     const int64_t begin_ns = whorl__os->now_ns();
+    loop->in_hand = NULL;
     enter_task(loop, task);
     struct whorl_task *const last = last_run(loop);
+    loop->in_hand = last;
     whorl__culprit_tell_step(loop, last, whorl__os->now_ns() - begin_ns);
+    loop->in_hand = NULL;
     leave_task(loop, last);
     whorl__rescue_unstuck(loop);
 }

@@ -11,9 +11,9 @@
  *
  * The checks:
  *
- *   K1  a ready task is in exactly one place: current, hot, ring, bound list or inbox of one loop,
- *       or the shared queue. What is parked, done or free is in no queue. So nothing runs twice,
- *       and nothing is lost.
+ *   K1  a ready task is in exactly one place: current, in hand, hot, ring, bound list or inbox of
+ *       one loop, or the shared queue. What is parked, done or free is in no queue. So nothing runs
+ *       twice, and nothing is lost.
  *   K2  idle.word counts the sleepers that are listed, and the loops that search or were woken to;
  *       stuck_count counts the stuck.
  *   K3  a loop that sleeps in its poller has no work of its own, unless its wake-up is under way.
@@ -129,6 +129,17 @@ static void see_ring(const struct whorl__runqueue *queue)
     }
 }
 
+/* One that has run may have ended. */
+static void see_with_loop(const struct whorl__loop *loop, const struct whorl_task *task,
+                          const char *place)
+{
+    if (phase_of(task) != WHORL__LIVE && phase_of(task) != WHORL__DONE) {
+        whorl__sim_fail("K1: loop %u runs task %u, which is parked or free", loop->index,
+                        task->index);
+    }
+    see(task, place);
+}
+
 static void see_loop(const struct whorl__loop *loop)
 {
     /* relaxed: one thread */
@@ -138,11 +149,10 @@ static void see_loop(const struct whorl__loop *loop)
         see_queued(hot, "a hot slot");
     }
     if (current != NULL) {
-        if (phase_of(current) != WHORL__LIVE && phase_of(current) != WHORL__DONE) {
-            whorl__sim_fail("K1: loop %u runs task %u, which is parked or free", loop->index,
-                            current->index);
-        }
-        see(current, "current");
+        see_with_loop(loop, current, "current");
+    }
+    if (loop->in_hand != NULL) {
+        see_with_loop(loop, loop->in_hand, "in hand");
     }
     for (const struct whorl__nested *nested = loop->nested; nested != NULL;
          nested = nested->outer) {

@@ -27,13 +27,11 @@ static int count_report(void *arg, const struct whorl_report *report)
     return whorl_exception_handler_default(report);
 }
 
-/* Not in debug mode where it is played: a task is not queued yet when its origin takes memory, and
- * the examiner, who looks whenever memory is taken, would miss it. */
 static struct whorl_options options_for(struct test *test, int loops)
 {
     return (struct whorl_options){.loops = loops,
                                   .no_pin = 1,
-                                  .debug = test->seeds > 0 ? -1 : 1,
+                                  .debug = 1,
                                   .exception_handler = count_report,
                                   .exception_handler_arg = test};
 }

@@ -94,6 +94,7 @@ void options_of(const struct program *program, int loops, uint64_t seed,
     if (loops > 1 && hash_of(seed, 3) % 8 == 0) {
         ret_options->runtime.mode = WHORL_MODE_ISOLATED;
     }
+    ret_options->runtime.debug = hash_of(seed, 6) % 4 == 0 ? 1 : -1;
     for (unsigned i = 0; i < WHORL_SIM_FAULTS; i++) {
         const bool lives_with = program->faults >> i & 1;
         const bool fair = hash_of(seed, 4) % 4 == 0; /* a quarter of the runs without any */

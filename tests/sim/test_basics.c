@@ -498,6 +498,62 @@ static void test_explore_stops_at_the_first_seed_that_fails(void **state)
 
 /* ---- the trace ---- */
 
+/* ---- debug mode ---- */
+
+static int wait_a_moment(void *arg)
+{
+    (void)arg;
+    return whorl_sleep(WHORL_MICROSECOND);
+}
+
+static int hold_the_loop(void *arg)
+{
+    (void)arg;
+    return whorl_sim_stall(2 * WHORL_SECOND);
+}
+
+/* Tasks of each kind of beginning and end, one of which is told of: it held its loop too long. */
+static int begin_and_end(void *arg)
+{
+    const struct whorl_attr eager = {.flags = WHORL_EAGER};
+    void *frame = NULL;
+    (void)arg;
+    struct whorl_task *const first = start(wait_a_moment, NULL);
+    struct whorl_task *const second = start(hold_the_loop, NULL);
+    struct whorl_task *third;
+    must(whorl_spawn(wait_a_moment, NULL, &eager, &third));
+    const bool known = whorl_task_origin(first, &frame, 1) > 0 && frame != NULL;
+    must(whorl_yield());
+    must(finish(first));
+    must(finish(second));
+    must(finish(third));
+    return known ? 0 : -EPROTO;
+}
+
+/* A log of the program's calls into the system, where the run is examined. */
+static void look_for_the_slow(void *log_arg, const char *line)
+{
+    (void)whorl_now();
+    *(bool *)log_arg |= strstr(line, "has left loop") != NULL;
+}
+
+static void test_debug_mode_is_played_and_tells_of_a_slow_step(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= LOOPS_MOST; loops *= 2) {
+        bool told = false;
+        struct whorl_sim_options options = {.runtime.loops = loops};
+        options.runtime.debug = 1;
+        options.runtime.log = look_for_the_slow;
+        options.runtime.log_arg = &told;
+        tell_loops(loops);
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+            assert_int_equal(run(seed, options, begin_and_end, NULL), 0);
+        }
+        assert_true(told);
+    }
+}
+
 struct lines {
     unsigned count;
     unsigned notes;
@@ -549,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_seed_of_another_version_is_refused),
         cmocka_unit_test(test_environment_names_the_one_seed_to_run),
         cmocka_unit_test(test_explore_stops_at_the_first_seed_that_fails),
+        cmocka_unit_test(test_debug_mode_is_played_and_tells_of_a_slow_step),
         cmocka_unit_test(test_trace_gets_each_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,35 @@ static void test_parked_task_that_runs_is_caught(void **state)
     assert_caught(run_parked, NULL, "which is parked or free");
 }
 
+static int hold_parked_in_hand(void *arg)
+{
+    struct whorl_task *const task = start(wait_here, NULL);
+    (void)arg;
+    must(whorl_sleep(WHORL_MILLISECOND));
+    whorl__loop_current()->in_hand = task;
+    return look();
+}
+
+static void test_parked_task_in_hand_is_caught(void **state)
+{
+    (void)state;
+    assert_caught(hold_parked_in_hand, NULL, "which is parked or free");
+}
+
+static int hold_oneself_in_hand(void *arg)
+{
+    (void)arg;
+    whorl__loop_current()->in_hand = whorl__task_current();
+    return look();
+}
+
+static void test_task_that_runs_and_is_in_hand_is_caught(void **state)
+{
+    (void)state;
+    assert_caught(hold_oneself_in_hand, NULL,
+                  "K1: task 0 is in two places; the second one found is in hand");
+}
+
 /* ---- K2 ---- */
 
 static int miscount_sleepers(void *arg)
@@ -241,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_ready_task_without_a_place_is_caught),
         cmocka_unit_test(test_parked_task_in_a_queue_is_caught),
         cmocka_unit_test(test_parked_task_that_runs_is_caught),
+        cmocka_unit_test(test_parked_task_in_hand_is_caught),
+        cmocka_unit_test(test_task_that_runs_and_is_in_hand_is_caught),
         cmocka_unit_test(test_wrong_counts_are_caught),
         cmocka_unit_test(test_loop_that_sleeps_over_its_work_is_caught),
         cmocka_unit_test(test_work_that_nobody_comes_for_is_caught),

@@ -111,6 +111,20 @@ static int sleep_for_a_day(void *arg)
     return error;
 }
 
+static int play_look(struct log *log)
+{
+    return whorl_test_simulate("look", look_around, log, 2);
+}
+
+static void test_played_body_is_in_debug_mode_too(void **state)
+{
+    (void)state;
+    struct log log = {.runs = 0};
+    assert_int_equal(play_look(&log), 0);
+    assert_int_equal(log.runs, 4); /* two seeds at one loop, two at four */
+    assert_int_equal(log.debug, 4);
+}
+
 static void test_played_time_costs_none(void **state)
 {
     (void)state;
@@ -118,11 +132,6 @@ static void test_played_time_costs_none(void **state)
     assert_int_equal(whorl_test_simulate("sleep", sleep_for_a_day, &log, 5), 0);
     assert_int_equal(log.runs, 10);
     assert_true(log.slept_ns >= 86400 * WHORL_SECOND / 100);
-}
-
-static int play_look(struct log *log)
-{
-    return whorl_test_simulate("look", look_around, log, 2);
 }
 
 static void test_failure_of_a_played_run_tells_its_seed(void **state)
@@ -159,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_body_is_run_at_one_loop_and_at_four_in_debug_mode),
         cmocka_unit_test(test_first_failure_is_returned_and_told),
         cmocka_unit_test(test_report_fails_it),
+        cmocka_unit_test(test_played_body_is_in_debug_mode_too),
         cmocka_unit_test(test_played_time_costs_none),
         cmocka_unit_test(test_failure_of_a_played_run_tells_its_seed),
         cmocka_unit_test(test_seed_of_the_environment_is_played_alone),
