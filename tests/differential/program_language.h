@@ -177,12 +177,6 @@ void program_trace_to(FILE *out);
 /* After the runtime has ended: every task began at most once and ended, its argument was freed. */
 int program_check(const struct program *program);
 
-/* The bugs of base/bug.h, one a line: name, row, what is wrong. */
-void program_list_bugs(void);
-
-/* False: there is none of that name, or this build has none in it. */
-bool program_choose_bug(const char *name);
-
 /* From here on time is played: it passes when all wait, and then at once. */
 void program_clock_install(void);
 

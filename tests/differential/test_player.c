@@ -13,6 +13,7 @@
  * What it prints is read by tests/differential/compare.py and tests/differential/test_loops.sh.
  */
 #include "differential/program_language.h"
+#include "support/bug.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -94,7 +95,7 @@ static int play_on_one_loop(char *text)
 /* bug: NULL for none. */
 static int strict(const char *bug)
 {
-    if (bug != NULL && !program_choose_bug(bug)) {
+    if (bug != NULL && !bug_choose(bug)) {
         fprintf(stderr, "differential: there is no bug %s in this build\n", bug);
         return 2;
     }
@@ -230,7 +231,7 @@ int main(int argc, char **argv)
         return test_itself();
     }
     if (argc == 2 && strcmp(argv[1], "--bugs") == 0) {
-        program_list_bugs();
+        bug_list();
         return 0;
     }
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "--strict") == 0) {

@@ -1,7 +1,7 @@
 /*
- * program_bug.c - which of the bugs of base/bug.h is in, in a build that lets it be chosen.
+ * bug.c - see bug.h.
  */
-#include "differential/program_language.h"
+#include "support/bug.h"
 
 #include "base/bug.h"
 
@@ -18,14 +18,14 @@ static const struct {
     const char *what;
 } bugs[] = {WHORL__BUGS(ABOUT)};
 
-void program_list_bugs(void)
+void bug_list(void)
 {
     for (size_t i = 0; i < sizeof bugs / sizeof bugs[0]; i++) {
         printf("%s %s %s\n", bugs[i].name, bugs[i].row, bugs[i].what);
     }
 }
 
-bool program_choose_bug(const char *name)
+bool bug_choose(const char *name)
 {
     for (size_t i = 0; i < sizeof bugs / sizeof bugs[0]; i++) {
         if (strcmp(bugs[i].name, name) == 0) {
