@@ -32,8 +32,9 @@ extern const struct program program_descriptors;
 extern const struct program program_executors;
 extern const struct program program_callbacks;
 extern const struct program program_generators;
+extern const struct program program_sync;
 
-enum { PROGRAMS = 11 };
+enum { PROGRAMS = 12 };
 extern const struct program *const programs[PROGRAMS];
 
 #define ALL_FAULTS    ((UINT32_C(1) << WHORL_SIM_FAULTS) - 1)

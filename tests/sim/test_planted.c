@@ -60,6 +60,7 @@ static void test_lost_wake_is_found(void **state)
     assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_executors, 2);
     assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_callbacks, 2);
     assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_generators, 8);
+    assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_sync, 8);
 }
 
 static void test_lost_edge_is_found(void **state)
@@ -81,6 +82,7 @@ static void test_lost_futex_wake_is_found(void **state)
     assert_found(WHORL__SIM_LOSE_FUTEX, "lost futex", &program_foreign, 2);
     assert_found(WHORL__SIM_LOSE_FUTEX, "lost futex", &program_executors, 2);
     assert_found(WHORL__SIM_LOSE_FUTEX, "lost futex", &program_callbacks, 8);
+    assert_found(WHORL__SIM_LOSE_FUTEX, "lost futex", &program_sync, 1);
 }
 
 static void test_lost_byte_is_found(void **state)
