@@ -15,6 +15,8 @@
 
 #include <errno.h>
 
+#define DUE_NS  10
+#define LATE_NS 100
 #define WAITERS 2
 
 struct scene {
@@ -250,6 +252,104 @@ static void finish_put_and_cancel(void *state)
     end(scene);
 }
 
+/* ---- plain threads that wait, tasks that tell ---- */
+
+static int first_tells(void *arg)
+{
+    tell_news(arg);
+    return 0;
+}
+
+static void setup_teller(void *state)
+{
+    setup(state, RIG_SHARING, first_tells, NULL);
+}
+
+static void body_thread_waits(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else {
+        (void)wait_for_news(scene);
+    }
+}
+
+static int first_puts(void *arg)
+{
+    MODEL_CHECK(put_item(arg));
+    return 0;
+}
+
+static void setup_putter(void *state)
+{
+    setup(state, RIG_SHARING, first_puts, NULL);
+}
+
+static void body_thread_takes(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else {
+        (void)take_item(scene, 1);
+    }
+}
+
+static void finish_thread_took(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->got[1] > 0 && scene->items == 0);
+    end(scene);
+}
+
+/* ---- COND-6: a deadline, fired by a rescuer, against the notification; it has the lock again ---- */
+
+static int first_takes_until(void *arg)
+{
+    struct scene *const scene = arg;
+    struct whorl_lock *const lock = whorl_condition_lock(&scene->condition);
+    MODEL_CHECK(whorl_lock_acquire(lock) == 0);
+    scene->got[0] = whorl_condition_wait_for(&scene->condition, has_item, scene, DUE_NS);
+    whorl__plain_write(&scene->items);
+    scene->items -= scene->got[0] > 0;
+    MODEL_CHECK(whorl_lock_release(lock) == 0);
+    return 0;
+}
+
+static void setup_timed(void *state)
+{
+    struct scene *const scene = state;
+    rig_init(&scene->rig, 2, RIG_SHARING);
+    MODEL_CHECK(whorl_event_init(&scene->event) == 0);
+    MODEL_CHECK(whorl_condition_init(&scene->condition, NULL) == 0);
+    scene->tasks[0] = rig_spawn(&scene->rig, 0, first_takes_until, scene);
+}
+
+static void body_timed(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        (void)rig_loop_begin(&scene->rig, 1);
+        (void)rig_fire(&scene->rig, 0, LATE_NS);
+        (void)rig_fire(&scene->rig, 0, LATE_NS);
+        rig_loop_run(&scene->rig, 1);
+        rig_loop_end(&scene->rig, 1);
+    } else {
+        MODEL_CHECK(put_item(scene));
+    }
+}
+
+static void finish_timed(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->got[0] == 1 || scene->got[0] == -ETIMEDOUT);
+    MODEL_CHECK(scene->items == (scene->got[0] == 1 ? 0 : 1));
+    end(scene);
+}
+
 #define SCENE(model_name, what, thread_count)                                                      \
     .name = model_name, .about = what, .threads = thread_count, .state_bytes = sizeof(struct scene)
 
@@ -282,6 +382,24 @@ static const struct model models[] = {
      .setup = setup_two_takers,
      .body = body_put_and_cancel,
      .finish = finish_put_and_cancel,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("event/thread", "a plain thread waits, a task sets", 2),
+     .setup = setup_teller,
+     .body = body_thread_waits,
+     .finish = finish_event,
+     .preemptions = 3,
+     .schedules = 3000},
+    {SCENE("condition/thread", "a plain thread waits, a task notifies", 2),
+     .setup = setup_putter,
+     .body = body_thread_takes,
+     .finish = finish_thread_took,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("condition/timed", "a deadline that comes with a notification", 3),
+     .setup = setup_timed,
+     .body = body_timed,
+     .finish = finish_timed,
      .preemptions = 2,
      .schedules = 3000},
 };

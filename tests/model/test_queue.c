@@ -13,7 +13,11 @@
 
 #include <errno.h>
 
-#define USERS 3
+#define DUE_NS  10
+#define LATE_NS 100
+#define USERS   3
+#define SMALL   8  /* items that a queue holds without memory of its own */
+#define FILLER  16 /* no user's item is worth that */
 
 struct scene {
     struct rig rig;
@@ -22,7 +26,9 @@ struct scene {
     int items[USERS]; /* plain: written before they are put */
     int got[USERS];   /* what each call returned */
     int put[USERS];
+    int fillers[SMALL];
     unsigned received; /* A: sum of what was got for good */
+    unsigned freed;    /* plain: sum of what a shutdown threw away */
     bool begun[USERS];
     bool cancelled;
 };
@@ -83,12 +89,14 @@ static int first_borrows(void *arg)
 
 static int first_puts(void *arg)
 {
-    return put_item(arg, 0);
+    (void)put_item(arg, 0);
+    return 0;
 }
 
 static int second_puts(void *arg)
 {
-    return put_item(arg, 1);
+    (void)put_item(arg, 1);
+    return 0;
 }
 
 static int first_joins(void *arg)
@@ -100,12 +108,29 @@ static int first_joins(void *arg)
     return 0;
 }
 
-static void make(struct scene *scene, enum rig_kind kind, int64_t max)
+/* Called with the queue locked: what was written before the put is seen. */
+static int compare(const void *a, const void *b)
+{
+    const int *const left = a;
+    const int *const right = b;
+    whorl__plain_read(left);
+    whorl__plain_read(right);
+    return (*left > *right) - (*left < *right);
+}
+
+static void make_of(struct scene *scene, enum rig_kind kind, enum whorl_queue_kind order,
+                    int64_t max)
 {
     rig_init(&scene->rig, 1, kind);
     scene->queue = model_alloc(sizeof *scene->queue);
-    MODEL_CHECK(whorl_queue_init(scene->queue, WHORL_QUEUE_FIFO, max, NULL) == 0);
+    MODEL_CHECK(whorl_queue_init(scene->queue, order, max,
+                                 order == WHORL_QUEUE_PRIORITY ? compare : NULL) == 0);
     model_name(&scene->queue->opaque[0], "queue.word");
+}
+
+static void make(struct scene *scene, enum rig_kind kind, int64_t max)
+{
+    make_of(scene, kind, WHORL_QUEUE_FIFO, max);
 }
 
 static void spawn(struct scene *scene, unsigned who, whorl_body *body)
@@ -305,6 +330,241 @@ static void finish_join(void *state)
     end(scene, 2);
 }
 
+static void body_done_and_cancel(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 2) {
+        scene->cancelled = whorl_cancel(scene->tasks[0], "enough");
+    } else {
+        body_done(state, thread);
+    }
+}
+
+static int first_joins_in_vain(void *arg)
+{
+    struct scene *const scene = arg;
+    scene->got[0] = whorl_queue_join(scene->queue);
+    return 0;
+}
+
+static void setup_join_cancelled(void *state)
+{
+    struct scene *const scene = state;
+    make(scene, RIG_SHARING, 0);
+    (void)put_item(scene, 0);
+    (void)put_item(scene, 1);
+    spawn(scene, 0, first_joins_in_vain);
+}
+
+static void finish_join_cancelled(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->got[0] == 0 || (scene->got[0] == -ECANCELED && scene->cancelled));
+    end(scene, 2);
+}
+
+/* ---- a heap and a pile: two put, one gets both ---- */
+
+static int first_gets_two(void *arg)
+{
+    receive(arg, 0);
+    receive(arg, 0);
+    return 0;
+}
+
+static void setup_priority(void *state)
+{
+    make_of(state, RIG_SHARING, WHORL_QUEUE_PRIORITY, 0);
+    spawn(state, 0, first_gets_two);
+}
+
+static void setup_lifo(void *state)
+{
+    make_of(state, RIG_STRICT, WHORL_QUEUE_LIFO, 1);
+    spawn(state, 0, first_gets_two);
+}
+
+static void body_put_two(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else {
+        MODEL_CHECK(put_item(scene, thread) == 0);
+    }
+}
+
+static void finish_two(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->received == ((1U << 1) | (1U << 2)));
+    end(scene, 0);
+}
+
+/* ---- growing: two who put find no room at once, and each has brought some ---- */
+
+static int first_gets_all(void *arg)
+{
+    struct scene *const scene = arg;
+    for (unsigned i = 0; i < SMALL; i++) {
+        MODEL_CHECK(get_item(scene, 0) == &scene->fillers[i]);
+    }
+    return first_gets_two(arg);
+}
+
+static void setup_grow(void *state)
+{
+    struct scene *const scene = state;
+    make(scene, RIG_SHARING, 0);
+    for (unsigned i = 0; i < SMALL; i++) {
+        scene->fillers[i] = FILLER;
+        MODEL_CHECK(whorl_queue_try_put(scene->queue, &scene->fillers[i]) == 0);
+    }
+    spawn(scene, 0, first_gets_all);
+}
+
+/* ---- QUE-20: an immediate shutdown, a put, one who gets and one who joins ---- */
+
+static struct scene *shut_scene; /* of the execution that runs: items know no scene */
+
+static void free_item(void *item)
+{
+    whorl__plain_read(item);
+    shut_scene->freed += (unsigned)*(const int *)item;
+}
+
+static int first_gets_and_is_done(void *arg)
+{
+    struct scene *const scene = arg;
+    receive(scene, 0);
+    if (scene->got[0] == 0) {
+        MODEL_CHECK(whorl_queue_task_done(scene->queue) == 0);
+    }
+    return 0;
+}
+
+static int second_joins(void *arg)
+{
+    struct scene *const scene = arg;
+    scene->got[1] = whorl_queue_join(scene->queue);
+    return 0;
+}
+
+static void setup_shut_now(void *state)
+{
+    struct scene *const scene = state;
+    shut_scene = scene;
+    make(scene, RIG_SHARING, 0);
+    scene->queue->item_free = free_item;
+    spawn(scene, 0, first_gets_and_is_done);
+    spawn(scene, 1, second_joins);
+}
+
+static void body_shut_now(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        (void)put_item(scene, 2);
+    } else {
+        MODEL_CHECK(whorl_queue_shutdown(scene->queue, true) == 0);
+    }
+}
+
+static void finish_shut_now(void *state)
+{
+    struct scene *const scene = state;
+    const unsigned put = scene->put[2] == 0 ? 1U << 2 : 0;
+    MODEL_CHECK(scene->put[2] == 0 || scene->put[2] == -ESHUTDOWN);
+    MODEL_CHECK(scene->got[0] == 0 || scene->got[0] == -ESHUTDOWN);
+    MODEL_CHECK(scene->received + scene->freed == put);
+    MODEL_CHECK((scene->got[0] == 0) == (scene->received != 0));
+    MODEL_CHECK(scene->got[1] == 0);
+    end(scene, 0);
+}
+
+/* ---- no room, and a shutdown: who waits for room is turned away, or was let in before ---- */
+
+static void setup_shut_full(void *state)
+{
+    struct scene *const scene = state;
+    make(scene, RIG_STRICT, 1);
+    (void)put_item(scene, 2);
+    spawn(scene, 0, first_puts);
+    spawn(scene, 1, second_puts);
+}
+
+static void body_shut_full(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        receive(scene, 2);
+    } else {
+        MODEL_CHECK(whorl_queue_shutdown(scene->queue, false) == 0);
+    }
+}
+
+static void finish_shut_full(void *state)
+{
+    struct scene *const scene = state;
+    size_t left = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        MODEL_CHECK(scene->put[i] == 0 || scene->put[i] == -ESHUTDOWN);
+        left += scene->put[i] == 0;
+    }
+    MODEL_CHECK(left <= 1 && scene->received == 1U << 2);
+    end(scene, left);
+}
+
+/* ---- a deadline, fired by a rescuer, against a put ---- */
+
+static int first_gets_until(void *arg)
+{
+    struct scene *const scene = arg;
+    void *item = NULL;
+    scene->got[0] = whorl_queue_get_until(scene->queue, DUE_NS, &item);
+    if (scene->got[0] == 0) {
+        (void)whorl__add_u32(&scene->received, (uint32_t)*(int *)item);
+    }
+    return 0;
+}
+
+static void setup_timed(void *state)
+{
+    struct scene *const scene = state;
+    rig_init(&scene->rig, 2, RIG_SHARING);
+    scene->queue = model_alloc(sizeof *scene->queue);
+    MODEL_CHECK(whorl_queue_init(scene->queue, WHORL_QUEUE_FIFO, 0, NULL) == 0);
+    spawn(scene, 0, first_gets_until);
+}
+
+static void body_timed(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        (void)rig_loop_begin(&scene->rig, 1);
+        (void)rig_fire(&scene->rig, 0, LATE_NS);
+        (void)rig_fire(&scene->rig, 0, LATE_NS);
+        rig_loop_run(&scene->rig, 1);
+        rig_loop_end(&scene->rig, 1);
+    } else {
+        (void)put_item(scene, 2);
+    }
+}
+
+static void finish_timed(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->got[0] == 0 || scene->got[0] == -ETIMEDOUT);
+    MODEL_CHECK((scene->got[0] == 0) == (scene->received == 1U << 2));
+    end(scene, scene->got[0] == 0 ? 0 : 1);
+}
+
 #define SCENE(model_name, what, thread_count)                                                      \
     .name = "queue/" model_name, .about = what, .threads = thread_count,                           \
     .state_bytes = sizeof(struct scene)
@@ -351,6 +611,48 @@ static const struct model models[] = {
      .body = body_done,
      .finish = finish_join,
      .preemptions = 3,
+     .schedules = 3000},
+    {SCENE("join-cancelled", "a cancel of who joins, and the last task_done", 3),
+     .setup = setup_join_cancelled,
+     .body = body_done_and_cancel,
+     .finish = finish_join_cancelled,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("priority", "a heap, put to by two, compared under the lock", 3),
+     .setup = setup_priority,
+     .body = body_put_two,
+     .finish = finish_two,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("lifo", "a pile with room for one, put to by two", 3),
+     .setup = setup_lifo,
+     .body = body_put_two,
+     .finish = finish_two,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("grow", "two who put find no room at once", 3),
+     .setup = setup_grow,
+     .body = body_put_two,
+     .finish = finish_two,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("shut-now", "QUE-20: an immediate shutdown, a put, a get and a join", 3),
+     .setup = setup_shut_now,
+     .body = body_shut_now,
+     .finish = finish_shut_now,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("shut-full", "a shutdown and a get, two wait for room", 3),
+     .setup = setup_shut_full,
+     .body = body_shut_full,
+     .finish = finish_shut_full,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("timed", "a deadline that comes with a put", 3),
+     .setup = setup_timed,
+     .body = body_timed,
+     .finish = finish_timed,
+     .preemptions = 2,
      .schedules = 3000},
 };
 

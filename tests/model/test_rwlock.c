@@ -196,6 +196,27 @@ static void finish_cancel(void *state)
     end(scene);
 }
 
+/* ---- two readers in line behind a writer, one of them is cancelled, or may be ---- */
+
+static void setup_cancel_reader(void *state)
+{
+    struct scene *const scene = state;
+    setup(scene, 1, first_reads, second_reads);
+    MODEL_CHECK(whorl_rwlock_acquire_write(&scene->lock) == 0);
+}
+
+static void body_cancel_reader(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 1) {
+        whorl__plain_write(&scene->field);
+        MODEL_CHECK(whorl_rwlock_release_write(&scene->lock) == 0);
+        MODEL_CHECK(write_field(scene, 2) == 0);
+    } else {
+        body_cancel(state, thread);
+    }
+}
+
 /* ---- once: two tasks and a thread ---- */
 
 static void setup_once(void *state)
@@ -265,6 +286,12 @@ static const struct model models[] = {
     {SCENE("rwlock/cancelled", "a writer in line is cancelled while it is released", 3),
      .setup = setup_cancel,
      .body = body_cancel,
+     .finish = finish_cancel,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("rwlock/cancelled-reader", "two read after a writer, one is cancelled; and one writes", 3),
+     .setup = setup_cancel_reader,
+     .body = body_cancel_reader,
      .finish = finish_cancel,
      .preemptions = 2,
      .schedules = 3000},

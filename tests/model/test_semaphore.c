@@ -24,6 +24,7 @@ struct scene {
     int payload; /* plain: written before a release, read by who gets that unit */
     bool begun[USERS];
     int got[USERS];
+    int released[USERS]; /* what a release returned that may be refused */
     bool cancelled;
 };
 
@@ -67,12 +68,18 @@ static int first_reads(void *arg)
     return 0;
 }
 
-static void make(struct scene *scene, unsigned loops, enum rig_kind kind, int64_t value)
+static void make_of(struct scene *scene, unsigned loops, enum rig_kind kind, int64_t value,
+                    unsigned flags)
 {
     rig_init(&scene->rig, loops, kind);
     scene->semaphore = model_alloc(sizeof *scene->semaphore);
-    MODEL_CHECK(whorl_semaphore_init(scene->semaphore, value, 0) == 0);
+    MODEL_CHECK(whorl_semaphore_init(scene->semaphore, value, flags) == 0);
     model_name(&scene->semaphore->word, "semaphore.word");
+}
+
+static void make(struct scene *scene, unsigned loops, enum rig_kind kind, int64_t value)
+{
+    make_of(scene, loops, kind, value, 0);
 }
 
 static void end(struct scene *scene, uint32_t value)
@@ -204,6 +211,75 @@ static void finish_cancel(void *state)
     end(scene, 1);
 }
 
+/* ---- the same users where who comes first gets it ---- */
+
+static void setup_unfair(void *state)
+{
+    struct scene *const scene = state;
+    make_of(scene, 2, RIG_SHARING, 1, WHORL_SEMAPHORE_UNFAIR);
+    scene->tasks[0] = rig_spawn(&scene->rig, 0, first_uses, scene);
+    scene->tasks[1] = rig_spawn(&scene->rig, 1, second_uses, scene);
+}
+
+static void setup_cancel_unfair(void *state)
+{
+    struct scene *const scene = state;
+    make_of(scene, 1, RIG_SHARING, 0, WHORL_SEMAPHORE_UNFAIR);
+    scene->tasks[0] = rig_spawn(&scene->rig, 0, first_uses, scene);
+    scene->tasks[1] = rig_spawn(&scene->rig, 0, second_uses, scene);
+}
+
+/* ---- SEM-9, 10: one unit out of one, given back twice, with one in line who is cancelled ---- */
+
+static void setup_bounded(void *state)
+{
+    struct scene *const scene = state;
+    make_of(scene, 1, RIG_SHARING, 1, WHORL_SEMAPHORE_BOUNDED);
+    MODEL_CHECK(whorl_semaphore_acquire(scene->semaphore) == 0);
+    scene->tasks[0] = rig_spawn(&scene->rig, 0, first_takes, scene);
+}
+
+static void body_bounded(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else {
+        scene->released[thread] = whorl_semaphore_release(scene->semaphore);
+    }
+}
+
+/* The second is refused unless somebody has the first one's unit. */
+static void finish_bounded(void *state)
+{
+    struct scene *const scene = state;
+    const int refused = (scene->released[1] == -EOVERFLOW) + (scene->released[2] == -EOVERFLOW);
+    MODEL_CHECK(refused + (scene->released[1] == 0) + (scene->released[2] == 0) == 2);
+    MODEL_CHECK(refused <= 1 && scene->got[0] == 0);
+    end(scene, (uint32_t)(1 - refused));
+}
+
+/* ---- one in line who is cancelled, and one unit back: it is there, or somebody's ---- */
+
+static void body_bounded_cancel(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 2) {
+        scene->cancelled = whorl_cancel(scene->tasks[0], "enough");
+    } else {
+        body_bounded(state, thread);
+    }
+}
+
+static void finish_bounded_cancel(void *state)
+{
+    struct scene *const scene = state;
+    const bool has = scene->begun[0] && scene->got[0] == 0;
+    MODEL_CHECK(has || scene->cancelled);
+    MODEL_CHECK(scene->released[1] == 0);
+    end(scene, has ? 0 : 1);
+}
+
 #define SCENE(model_name, what, thread_count)                                                      \
     .name = "semaphore/" model_name, .about = what, .threads = thread_count,                       \
     .state_bytes = sizeof(struct scene)
@@ -237,6 +313,30 @@ static const struct model models[] = {
      .setup = setup_cancel_strict,
      .body = body_cancel,
      .finish = finish_cancel,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("users-unfair", "one unit for who comes first", 3),
+     .setup = setup_unfair,
+     .body = body_users,
+     .finish = finish_users,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("cancelled-unfair", "SEM-7 where who comes first gets it", 3),
+     .setup = setup_cancel_unfair,
+     .body = body_cancel,
+     .finish = finish_cancel,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("bounded", "SEM-9, 10: one unit given back twice, one in line", 3),
+     .setup = setup_bounded,
+     .body = body_bounded,
+     .finish = finish_bounded,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("bounded-cancelled", "a unit given back, who is in line is cancelled", 3),
+     .setup = setup_bounded,
+     .body = body_bounded_cancel,
+     .finish = finish_bounded_cancel,
      .preemptions = 2,
      .schedules = 3000},
 };
