@@ -9,6 +9,8 @@
  * Setting it wakes all who wait at that moment, in the order of arrival, each once: also if it is
  * cleared again before they run. So who comes back from the wait may find it clear, and looks again
  * if it matters. Who begins to wait after the clear waits for the next set.
+ * With several loops a task that finds it set again and again gives way now and then:
+ * docs/guide/fairness.md.
  *
  * Tasks of any loop, of several runtimes, and plain threads may use one event. Every call may meet
  * every other one at the same time, on the same event:
@@ -76,7 +78,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_event_destroy(struct whorl_event *event);
  * -ECHILD (it was waited for in the process that this one was forked from).
  *
  * From:    a task; a plain thread, which then blocks; a callback, if it is set
- * Waits:   yes, not if it is set        Cancellation point: if it waits
+ * Waits:   yes; if it is set, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: no; with a deadline: room for timers, if it waits
  * Order:   everything before the set happens before the return
  * Model:   Event.wait

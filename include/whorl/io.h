@@ -13,8 +13,13 @@
  * can then be made again. A call that moved some bytes returns their count even if it was
  * then cancelled or timed out; the cancel stays pending for the next wait. No byte is ever lost.
  *
+ * A call that finds its descriptor ready does not wait. But a task whose descriptors are ready all
+ * the time lets others run: after 64 such calls without a wait the next one gives way once, before
+ * it looks (docs/guide/fairness.md).
+ *
  * All functions here: From: a task. Thread-safe: yes. Cancellation points only where they really
- * wait. Allocate nothing but a descriptor's record at its first use, and room for timers.
+ * wait or give way. Allocate nothing but a descriptor's record at its first use, and room for
+ * timers.
  * Source: runtime/io/socket.c
  */
 #ifndef WHORL_IO_H
@@ -80,7 +85,8 @@ WHORL_API int whorl_socket_port(int fd);
  * a cancel, except when it waits for memory for its record.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, if nobody is there      Cancellation point: if it waits  Allocates: a record
+ * Waits:   yes; if somebody is there, it may give way
+ * Cancellation point: if it waits or gives way    Allocates: a record
  * Model:   loop.sock_accept
  * Since:   0.1, stable                  Source: runtime/io/socket.c
  */
@@ -118,7 +124,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_unix_connect_until(const char *path, int64
  * error of the kernel: -ETIMEDOUT, without a deadline, from a connection whose peer is gone.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, if nothing is there     Cancellation point: if it waits  Allocates: no
+ * Waits:   yes; if something is there, it may give way
+ * Cancellation point: if it waits or gives way    Allocates: no
  * Model:   StreamReader.read
  * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
@@ -133,7 +140,8 @@ WHORL_API WHORL_WARN_UNUSED ssize_t whorl_read_until(int fd, void *ret_bytes, si
  * next call tells which. -EPIPE and -ECONNRESET if the peer is gone; no SIGPIPE.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, while there is no room  Cancellation point: if it waits  Allocates: no
+ * Waits:   yes; if there is room, it may give way
+ * Cancellation point: if it waits or gives way    Allocates: no
  * Model:   StreamWriter.write and drain
  * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
@@ -145,7 +153,8 @@ WHORL_API WHORL_WARN_UNUSED ssize_t whorl_write_until(int fd, const void *bytes,
  * whorl_writev - the same from several parts (at most 1024); parts is not changed.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, while there is no room  Cancellation point: if it waits  Allocates: no
+ * Waits:   yes; if there is room, it may give way
+ * Cancellation point: if it waits or gives way    Allocates: no
  * Model:   StreamWriter.writelines and drain
  * Since:   0.1, stable                  Source: runtime/io/stream.c
  */
@@ -210,7 +219,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_fd_adopt(int fd);
  * number that was not adopted: it is watched through a duplicate.
  *
  * From:    a task                       Thread-safe: yes
- * Waits:   yes, if it is not ready      Cancellation point: if it waits  Allocates: no
+ * Waits:   yes; if it is ready, it may give way
+ * Cancellation point: if it waits or gives way    Allocates: no
  * Model:   loop.add_reader, as a wait
  * Since:   0.1, stable                  Source: runtime/io/stream.c
  */

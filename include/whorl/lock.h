@@ -12,7 +12,8 @@
  * Whoever waits stands in line, and gets the lock in the order of arrival. A release with somebody
  * in line reserves the lock for the first of them: until he runs, whorl_lock_locked is false, and
  * who comes in between stands behind him all the same. If he was cancelled meanwhile, the next one
- * gets it. So who releases and acquires again in a loop alternates with the others.
+ * gets it. So who releases and acquires again in a loop alternates with the others. With several
+ * loops a task that finds it free again and again gives way now and then: docs/guide/fairness.md.
  *
  * The lock has no owner: any task or thread may release it, and who acquires it twice waits for
  * himself, for ever. WHORL_LOCK_OWNED gives it one.
@@ -100,7 +101,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_lock_destroy(struct whorl_lock *lock);
  * process that this one was forked from).
  *
  * From:    a task; a plain thread, which then blocks; a callback, if it is free
- * Waits:   yes, not if it is free       Cancellation point: if it waits
+ * Waits:   yes; if it is free, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: no; with a deadline: room for timers, if it waits
  * Order:   everything before the release that freed it happens before the return
  * Model:   Lock.acquire

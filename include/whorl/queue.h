@@ -15,8 +15,9 @@
  * between takes it, and who was woken waits again, at the end of the line.
  *
  * Items of one who puts are got in the order in which he put them (LIFO and priority apart). One
- * who puts into a queue with room, or gets from one with items, does not wait, and so gives no
- * others a turn: a queue without a limit stops nobody.
+ * who puts into a queue with room, or gets from one with items, does not wait. With one loop he so
+ * gives no others a turn. With several he gives way now and then (docs/guide/fairness.md), but for
+ * puts into a queue without a limit, which stops nobody.
  *
  * Tasks of any loop, of several runtimes, and plain threads may use one queue. Every call may meet
  * every other one at the same time, on the same queue:
@@ -114,7 +115,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_queue_destroy(struct whorl_queue *queue);
  * -EINVAL (NULL, destroyed), -ECHILD (it was in use in the process that this one was forked from).
  *
  * From:    a task; a plain thread, which then blocks; a callback, if there is room
- * Waits:   yes, not if there is room    Cancellation point: if it waits
+ * Waits:   yes; if there is room under a limit, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: now and then: room for more than 8 items; with a deadline: room for timers
  * Order:   everything before the put happens before the return of the get that has the item
  * Model:   Queue.put
@@ -135,7 +137,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_queue_put_until(struct whorl_queue *queue,
  * to wait, in a callback), -ENOMEM (no room for the timer), -EINVAL (NULL, destroyed), -ECHILD.
  *
  * From:    a task; a plain thread, which then blocks; a callback, if there is an item
- * Waits:   yes, not if there is one     Cancellation point: if it waits
+ * Waits:   yes; if there is one, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: no; with a deadline: room for timers, if it waits
  * Order:   as whorl_queue_put
  * Model:   Queue.get
@@ -184,7 +187,8 @@ WHORL_API int whorl_queue_task_done(struct whorl_queue *queue);
  * room for the timer), -EINVAL (NULL, destroyed), -ECHILD.
  *
  * From:    a task; a plain thread, which then blocks
- * Waits:   yes, not if all are done     Cancellation point: if it waits
+ * Waits:   yes; if all are done, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: no; with a deadline: room for timers, if it waits
  * Order:   everything before each task_done happens before the return
  * Model:   Queue.join

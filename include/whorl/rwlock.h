@@ -13,6 +13,8 @@
  * together, a writer alone. Who comes to read while a writer stands in line stands behind him; so
  * neither side keeps the other out for ever. Hence who reads must not acquire it to read once more:
  * if a writer has come in between, both wait for ever. asyncio has no such lock.
+ * With several loops a task that may at once, again and again, gives way now and then:
+ * docs/guide/fairness.md.
  *
  * Tasks of any loop, of several runtimes, and plain threads may use one lock. Every call may meet
  * every other one at the same time, on the same lock:
@@ -78,7 +80,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_rwlock_destroy(struct whorl_rwlock *lock);
  * there is nothing to release.
  *
  * From:    a task; a plain thread, which then blocks; a callback, if it need not wait
- * Waits:   yes, not if it may at once   Cancellation point: if it waits
+ * Waits:   yes; if it may at once, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: no; with a deadline: room for timers, if it waits
  * Order:   everything before the releases that let it in happens before the return
  * Since:   0.1, stable                  Source: runtime/sync/rwlock.c

@@ -12,7 +12,8 @@
  * Whoever waits stands in line and is served in the order of arrival. A release with somebody in
  * line hands its unit to the first of them: it is taken from then on, also before he runs; if he is
  * cancelled meanwhile, the next one gets it. Who comes while others are in line stands behind them,
- * even if a unit is free.
+ * even if a unit is free. With several loops a task that finds one free again and again gives way
+ * now and then: docs/guide/fairness.md.
  *
  * Tasks of any loop, of several runtimes, and plain threads may use one semaphore. Every call may
  * meet every other one at the same time, on the same semaphore:
@@ -98,7 +99,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_semaphore_destroy(struct whorl_semaphore *
  * -ECHILD (it was waited for in the process that this one was forked from).
  *
  * From:    a task; a plain thread, which then blocks; a callback, if a unit is free
- * Waits:   yes, not if one is free      Cancellation point: if it waits
+ * Waits:   yes; if one is free, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: no; with a deadline: room for timers, if it waits
  * Order:   everything before the release of the unit happens before the return
  * Model:   Semaphore.acquire

@@ -344,14 +344,13 @@ static int accept_step(struct accepting *accepting)
 int whorl_accept_until(int fd, int64_t deadline_ns)
 {
     struct accepting accepting = {.deadline_ns = deadline_ns, .accepted = -1};
-    int error = whorl__call_begin(&accepting.call, fd);
+    int error = whorl__call_begin_wait(&accepting.call, fd);
     if (error != 0) {
         return error;
     }
     while (error == 0 && accepting.accepted < 0) {
         error = accept_step(&accepting);
     }
-    whorl__call_was_ready(&accepting.call);
     whorl__call_end(&accepting.call);
     return error != 0 ? error : accepting.accepted;
 }

@@ -66,12 +66,11 @@ static ssize_t read_some(struct whorl__call *call, void *ret_bytes, size_t bytes
 ssize_t whorl_read_until(int fd, void *ret_bytes, size_t bytes_max, int64_t deadline_ns)
 {
     struct whorl__call call;
-    const int error = whorl__call_begin(&call, fd);
+    const int error = whorl__call_begin_wait(&call, fd);
     if (error != 0) {
         return error;
     }
     const ssize_t got = read_some(&call, ret_bytes, bytes_max, deadline_ns);
-    whorl__call_was_ready(&call);
     whorl__call_end(&call);
     return got;
 }
@@ -186,13 +185,12 @@ ssize_t whorl_writev_until(int fd, const struct iovec *parts, int part_count, in
     if (part_count < 0 || part_count > 1024) {
         return -EINVAL;
     }
-    const int error = whorl__call_begin(&call, fd);
+    const int error = whorl__call_begin_wait(&call, fd);
     if (error != 0) {
         return error;
     }
     struct rest rest = {.parts = parts, .count = part_count};
     const ssize_t done = write_rest(&call, &rest, 0, deadline_ns);
-    whorl__call_was_ready(&call);
     whorl__call_end(&call);
     return done;
 }
@@ -205,7 +203,7 @@ ssize_t whorl_writev(int fd, const struct iovec *parts, int part_count)
 ssize_t whorl_write_until(int fd, const void *bytes, size_t count, int64_t deadline_ns)
 {
     struct whorl__call call;
-    const int error = whorl__call_begin(&call, fd);
+    const int error = whorl__call_begin_wait(&call, fd);
     if (error != 0) {
         return error;
     }
@@ -219,7 +217,6 @@ ssize_t whorl_write_until(int fd, const void *bytes, size_t count, int64_t deadl
             put = write_rest(&call, &rest, done, deadline_ns);
         }
     }
-    whorl__call_was_ready(&call);
     whorl__call_end(&call);
     return put;
 }
@@ -323,7 +320,6 @@ static int wait_for_events(struct whorl__call *call, int events, int64_t deadlin
         const uint64_t seen_out = whorl__record_seen(record, WHORL__OUT);
         const int ready = whorl__os->poll(record->fd, events);
         if (ready != 0) {
-            whorl__call_was_ready(call);
             return ready;
         }
         if (events & POLLIN) {
@@ -372,7 +368,7 @@ int whorl_fd_wait_until(int fd, int events, int64_t deadline_ns)
     if (directions_of(events) == 0 || (events & ~(POLLIN | POLLOUT)) != 0) {
         return -EINVAL;
     }
-    const int error = whorl__call_begin(&call, fd);
+    const int error = whorl__call_begin_wait(&call, fd);
     if (error == -EBADF) {
         return wait_borrowed(fd, events, deadline_ns);
     }

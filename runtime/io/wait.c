@@ -194,7 +194,6 @@ static bool uninstall(struct whorl__record *record, unsigned directions, whorl__
 /* What ended a wait whose slots are cleared again. */
 static inline int outcome(struct whorl__call *call, bool event)
 {
-    call->task->io_budget = WHORL__IO_BUDGET;
     if (WHORL_UNLIKELY(whorl__record_is_closing(call->record))) {
         return -EBADF;
     }

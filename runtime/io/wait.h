@@ -2,7 +2,7 @@
  * wait.h - a call on a descriptor: enter it, wait for it, leave it.
  *
  *      struct whorl__call call;
- *      int error = whorl__call_begin(&call, fd);
+ *      int error = whorl__call_begin_wait(&call, fd);
  *      ...   whorl__call_wait(&call, WHORL__IN, deadline_ns)   when the kernel said EAGAIN
  *      whorl__call_end(&call);
  *
@@ -18,15 +18,29 @@ struct whorl__call {
     struct whorl__record *record;
 };
 
+static inline int whorl__call_enter(struct whorl__call *call, int fd)
+{
+    call->record = whorl__record_find(&call->task->runtime->records, fd);
+    return call->record == NULL ? -EBADF : whorl__record_enter(call->record);
+}
+
 /* 0, -EPERM or -ECHILD (not in a task), -EBADF. */
 WHORL_MUST_USE static inline int whorl__call_begin(struct whorl__call *call, int fd)
+{
+    call->task = whorl__task_current();
+    return WHORL_UNLIKELY(call->task == NULL) ? whorl__error_outside()
+                                              : whorl__call_enter(call, fd);
+}
+
+/* The same for a call that may have to wait; -ECANCELED, too: park.h, spend. */
+WHORL_MUST_USE static inline int whorl__call_begin_wait(struct whorl__call *call, int fd)
 {
     call->task = whorl__task_current();
     if (WHORL_UNLIKELY(call->task == NULL)) {
         return whorl__error_outside();
     }
-    call->record = whorl__record_find(&call->task->runtime->records, fd);
-    return call->record == NULL ? -EBADF : whorl__record_enter(call->record);
+    const int error = whorl__spend(call->task->loop, WHORL__COST_IO);
+    return WHORL_UNLIKELY(error != 0) ? error : whorl__call_enter(call, fd);
 }
 
 /* The last call on a descriptor that is being closed takes it off its poller and closes it. */
@@ -67,17 +81,6 @@ static inline ssize_t whorl__call_answer(ssize_t answer)
  * was withdrawn meanwhile: try again.
  */
 int whorl__call_failed(struct whorl__call *call, int error);
-
-/* A call that did not have to wait: now and then its task gives way to others. */
-static inline void whorl__call_was_ready(struct whorl__call *call)
-{
-    if (WHORL_UNLIKELY(call->task->io_budget == 0)) {
-        call->task->io_budget = WHORL__IO_BUDGET;
-        whorl__give_way(call->task);
-    } else {
-        call->task->io_budget--;
-    }
-}
 
 /* Makes fd one of ours. What is no socket is shown to the poller at once, which refuses regular
  * files (-EPERM). 0, -ENOMEM, -EEXIST, -EBADF; on failure fd stays the caller's, and open. */

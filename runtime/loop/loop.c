@@ -15,6 +15,7 @@ int whorl__loop_init(struct whorl__loop *loop, struct whorl__runtime *runtime, u
     loop->runtime = runtime;
     loop->index = index;
     loop->strict = strict;
+    loop->sync_cost = strict ? 0 : WHORL__COST_SYNC;
     loop->budget = 1;
     const int error = whorl__poller_init(&loop->poller);
     if (error != 0) {

@@ -31,6 +31,15 @@
 
 #define WHORL__HOT_IN_A_ROW 3
 
+/*
+ * What a task may spend in one run on calls that could have waited and did not, before one of them
+ * gives way (task/park.h), and what they cost: one on a descriptor, and one of runtime/sync; that
+ * is free in strict order, where asyncio's would not give way either.
+ */
+#define WHORL__ALLOWANCE 256
+#define WHORL__COST_IO   4
+#define WHORL__COST_SYNC 1
+
 /* What the loop does with a task once its stack has been left. */
 enum whorl__action { WHORL__ACTION_PARK, WHORL__ACTION_YIELD, WHORL__ACTION_END };
 
@@ -78,6 +87,8 @@ struct whorl__loop {
     struct whorl__cxx *cxx_own;     /* C: the thread's, for C++ tasks; NULL without C++ */
     int *errno_at;                  /* C: the thread's errno; a task saves and restores by it */
     enum whorl__action action;      /* L */
+    int allowance;                  /* L: left to the task that runs; full when it was entered */
+    int sync_cost;                  /* C: WHORL__COST_SYNC, or 0 */
     unsigned hot_in_a_row;          /* L */
     bool bound_first;               /* L: whose turn it is, that of bound or that of the ring */
     size_t batch_left;              /* L: strict order: items of this batch that have not run yet */
@@ -266,6 +277,7 @@ static inline struct whorl_task *whorl__loop_take_over(struct whorl__loop *loop,
     whorl__loop_push_bound(loop, task);
     whorl__loop_prefetch(loop);
     whorl__count(&loop->stats.runs, 1);
+    loop->allowance = WHORL__ALLOWANCE;
     whorl__store_release_ptr(&loop->current, next); /* release, pairs culprit_report: its fiber */
     return next;
 }

@@ -58,6 +58,7 @@ static void enter_task(struct whorl__loop *loop, struct whorl_task *task)
         whorl__task_set_loop(task, loop);
     }
     whorl__count(&loop->stats.runs, 1);
+    loop->allowance = WHORL__ALLOWANCE;
     whorl__store_release_ptr(&loop->current, task); /* release, pairs culprit_report: its fiber */
     whorl__fiber_switch(&loop->host, task->fiber);
 }
@@ -228,6 +229,7 @@ void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
     const struct whorl__fiber host = loop->host;
     const size_t batch_left = loop->batch_left;
     const bool calling = loop->calling;
+    const int allowance = loop->allowance;
     if (creator != NULL) {
         loop->host.instrument = ((const struct whorl__fiber *)creator->fiber)->instrument;
     }
@@ -238,6 +240,7 @@ void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
     loop->nested = nested.outer;
     loop->batch_left = batch_left;
     loop->calling = calling;
+    loop->allowance = allowance;
     loop->host = host;
     /* release, pairs culprit_report: its fiber */
     whorl__store_release_ptr(&loop->current, creator);

@@ -27,9 +27,6 @@ typedef uint64_t whorl__handle;
 #    define WHORL__TASKS_MAX (UINT32_C(1) << 24)
 #endif
 
-/* Calls in a row that find their descriptor ready before the task gives way. */
-#define WHORL__IO_BUDGET 64
-
 /*
  * Why a task is parked, and on what: one word, for dumps. Reason (bits 0-2), TIMED (3): the wait
  * has a deadline, in wake_ns. The rest by reason:
@@ -180,7 +177,6 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
 
     /* Third line */
     uint8_t stack_class;        /* C: its size, rounded up, fiber/stack.h */
-    uint8_t io_budget;          /* R: ready I/O calls left before it gives way */
     bool told;                  /* R: delivered_message is set */
     bool named;                 /* M(lock): name is set */
     bool asked : 1;             /* M(lock): a request was made since the slot was filled */

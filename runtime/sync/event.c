@@ -21,6 +21,8 @@
 #include "sync/select.h"
 
 #include "base/bug.h"
+#include "task/park.h"
+
 #include "whorl.h"
 
 #include <errno.h>
@@ -81,7 +83,10 @@ int whorl_event_wait_until(struct whorl_event *opaque, int64_t deadline_ns)
         return -EINVAL;
     }
     struct event *const event = event_of(opaque);
-    const int error = whorl__line_check(&event->line, 0);
+    int error = whorl__spend_sync();
+    if (error == 0) {
+        error = whorl__line_check(&event->line, 0);
+    }
     if (error != 0 || whorl_event_is_set(opaque)) {
         return error;
     }

@@ -190,6 +190,10 @@ int whorl_lock_acquire_until(struct whorl_lock *opaque, int64_t deadline_ns)
         return -EINVAL;
     }
     struct lock *const lock = lock_of(opaque);
+    const int error = whorl__spend_sync();
+    if (WHORL_UNLIKELY(error != 0)) {
+        return error;
+    }
     return try_fast(lock) ? has_it(lock) : acquire_slow(lock, deadline_ns);
 }
 

@@ -381,9 +381,18 @@ WHORL_ALWAYS_INLINE int use_once(struct whorl__queue_use *use, int64_t deadline_
     return error;
 }
 
+/* Who puts where there always is room does not. */
+static bool may_wait(const struct whorl__queue_use *use)
+{
+    return use->rank == GET || use->queue->max != 0;
+}
+
 WHORL_ALWAYS_INLINE int use_until(struct whorl__queue_use *use, int64_t deadline_ns)
 {
-    int error = whorl__line_check(&use->queue->line, 0);
+    int error = may_wait(use) ? whorl__spend_sync() : 0;
+    if (error == 0) {
+        error = whorl__line_check(&use->queue->line, 0);
+    }
     if (error != 0) {
         return error;
     }
@@ -561,7 +570,10 @@ int whorl_queue_join_until(struct whorl_queue *opaque, int64_t deadline_ns)
         return -EINVAL;
     }
     struct queue *const queue = queue_of(opaque);
-    const int error = whorl__line_check(&queue->line, 0);
+    int error = whorl__spend_sync();
+    if (error == 0) {
+        error = whorl__line_check(&queue->line, 0);
+    }
     if (error != 0 || is_done(queue)) {
         return error;
     }

@@ -22,6 +22,8 @@
  */
 #include "sync/line.h"
 
+#include "task/park.h"
+
 #include "whorl.h"
 
 #include <errno.h>
@@ -171,10 +173,11 @@ static int acquire(struct whorl_rwlock *opaque, const struct whorl__line_rules *
         return -EINVAL;
     }
     struct rwlock *const lock = rwlock_of(opaque);
-    if (try_fast(lock, rules)) {
-        return 0;
+    int error = whorl__spend_sync();
+    if (WHORL_UNLIKELY(error != 0) || try_fast(lock, rules)) {
+        return error;
     }
-    const int error = try_slow(lock, rules);
+    error = try_slow(lock, rules);
     return error != -EAGAIN
                ? error
                : whorl__line_pass(lock, &lock->line, &lock->rank, rules, deadline_ns);

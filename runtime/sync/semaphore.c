@@ -27,6 +27,8 @@
 #include "sync/select.h"
 
 #include "base/bug.h"
+#include "task/park.h"
+
 #include "whorl.h"
 
 #include <errno.h>
@@ -146,10 +148,11 @@ int whorl_semaphore_acquire_until(struct whorl_semaphore *opaque, int64_t deadli
         return -EINVAL;
     }
     struct semaphore *const semaphore = semaphore_of(opaque);
-    if (try_fast(semaphore)) {
-        return 0;
+    int error = whorl__spend_sync();
+    if (WHORL_UNLIKELY(error != 0) || try_fast(semaphore)) {
+        return error;
     }
-    const int error = whorl__line_check(&semaphore->line, 0);
+    error = whorl__line_check(&semaphore->line, 0);
     if (error != 0 || try_slow(semaphore)) {
         return error;
     }

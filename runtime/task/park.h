@@ -77,6 +77,27 @@ WHORL_ALWAYS_INLINE void whorl__park_here(struct whorl_task *task, uint64_t wait
 /* Behind everything that is ready. */
 void whorl__give_way(struct whorl_task *task);
 
+/*
+ * A call that may have to wait begins, and has looked at nothing yet: it costs that much. Once what
+ * the run may spend is gone the task gives way, which is a wait like others: 0, or -ECANCELED. So a
+ * task for which there always is something neither keeps others from running nor is deaf to a
+ * cancel. In a callback and in the exception handler, where nothing may wait, nothing gives way.
+ */
+WHORL_MUST_USE int whorl__spent(struct whorl__loop *loop);
+
+WHORL_MUST_USE static inline int whorl__spend(struct whorl__loop *loop, int cost)
+{
+    loop->allowance -= cost;
+    return WHORL_LIKELY(loop->allowance >= 0) ? 0 : whorl__spent(loop);
+}
+
+/* The same by whoever calls: a task, a callback, or a plain thread, which spends nothing. */
+WHORL_MUST_USE static inline int whorl__spend_sync(void)
+{
+    struct whorl__loop *const loop = whorl__loop_current();
+    return loop != NULL ? whorl__spend(loop, loop->sync_cost) : 0;
+}
+
 /* What a timer does that only ends a wait. */
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial);
 

@@ -68,6 +68,17 @@ void whorl__give_way(struct whorl_task *task)
     whorl__leave_for(task, next->fiber);
 }
 
+WHORL_COLD int whorl__spent(struct whorl__loop *loop)
+{
+    struct whorl_task *const task = loop->current;
+    loop->allowance = WHORL__ALLOWANCE;
+    if (task == NULL || loop->bars.reporting) {
+        return 0;
+    }
+    whorl__give_way(task);
+    return whorl__cancel_take(task) ? -ECANCELED : 0;
+}
+
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)
 {
     (void)serial;

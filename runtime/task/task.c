@@ -140,7 +140,6 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
                                       ? runtime->stack_class
                                       : whorl__stack_class(wanted->stack_bytes));
     whorl__store_relaxed_u32(&task->stall_reported, 0); /* relaxed: nobody reports a new task yet */
-    task->io_budget = WHORL__IO_BUDGET;
     whorl__store_relaxed_u64(&task->serial, draw_serial(here)); /* relaxed: a number */
     whorl__store_relaxed_u64(&task->born_ns, spawn_time(here)); /* relaxed: for dumps */
     set_name(task, wanted->name);

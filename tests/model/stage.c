@@ -48,7 +48,6 @@ struct whorl_task *stage_add(struct stage *stage, whorl_body *body, void *arg)
     task->loop = &stage->loops[0];
     task->body = body;
     task->arg = arg;
-    task->io_budget = WHORL__IO_BUDGET;
     task->future.references = 2; /* the runtime's, and the stage's: its memory is not a slot's */
     whorl__state_spawn(&task->word);
     give_fiber(task, &stage->fibers[index], stacks[index]);
