@@ -6,8 +6,8 @@
  * sees what the other did before: a marked plain field of each, written before and read after. Who
  * does not pass was cancelled, or the barrier was reset or broken; and nobody passes alone.
  *
- * Shown to fail: by --mutate of line.c (K3), by letting somebody in while it drains, and by leaving
- * out the notification of the last one who leaves.
+ * Shown to fail: by --mutate of line.c (K3), by letting somebody in while it drains, by a reset
+ * that leaves who waits, and by leaving out the notification of the last one who leaves.
  */
 #include "model/model.h"
 #include "model/rig.h"
@@ -244,7 +244,8 @@ static void finish_cancel(void *state)
 {
     struct scene *const scene = state;
     const int first = scene->begun[0] ? scene->got[0] : -ECANCELED;
-    MODEL_CHECK(first == 0 || first == -ENOTRECOVERABLE || (first == -ECANCELED && scene->cancelled));
+    MODEL_CHECK(first == 0 || first == -ENOTRECOVERABLE ||
+                (first == -ECANCELED && scene->cancelled));
     MODEL_CHECK(scene->got[1] == 0 || scene->got[1] == -ENOTRECOVERABLE);
     if (first == 0 && scene->got[1] == 0) {
         check_passed_together(scene);
@@ -294,6 +295,42 @@ static void finish_reset(void *state)
     end(scene);
 }
 
+/* ---- BAR-7: one waits there, and a reset sends him away ---- */
+
+static int first_meets_alone(void *arg)
+{
+    (void)meet(arg, 0);
+    return 0;
+}
+
+static void setup_alone(void *state)
+{
+    struct scene *const scene = state;
+    make(scene, 1, RIG_STRICT, 2);
+    spawn(scene, 0, 0, first_meets_alone);
+}
+
+static void body_alone(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+        return;
+    }
+    while (whorl_barrier_n_waiting(scene->barrier) == 0) {
+        model_yield();
+    }
+    MODEL_CHECK(whorl_barrier_reset(scene->barrier) == 0);
+}
+
+static void finish_alone(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->got[0] == -ENOTRECOVERABLE);
+    MODEL_CHECK(!whorl_barrier_broken(scene->barrier));
+    end(scene);
+}
+
 #define SCENE(model_name, what, thread_count)                                                      \
     .name = "barrier/" model_name, .about = what, .threads = thread_count,                         \
     .state_bytes = sizeof(struct scene)
@@ -340,6 +377,12 @@ static const struct model models[] = {
      .body = body_reset,
      .finish = finish_reset,
      .preemptions = 1,
+     .schedules = 2000},
+    {SCENE("alone", "BAR-7: a reset sends away the one who waits", 2),
+     .setup = setup_alone,
+     .body = body_alone,
+     .finish = finish_alone,
+     .preemptions = 2,
      .schedules = 2000},
 };
 

@@ -303,7 +303,7 @@ static void finish_thread_took(void *state)
     end(scene);
 }
 
-/* ---- COND-6: a deadline, fired by a rescuer, against the notification; it has the lock again ---- */
+/* ---- COND-6: a deadline, fired by a rescuer, against the notification ---- */
 
 static int first_takes_until(void *arg)
 {

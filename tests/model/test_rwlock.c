@@ -289,7 +289,7 @@ static const struct model models[] = {
      .finish = finish_cancel,
      .preemptions = 2,
      .schedules = 3000},
-    {SCENE("rwlock/cancelled-reader", "two read after a writer, one is cancelled; and one writes", 3),
+    {SCENE("rwlock/cancelled-reader", "two read after a writer, one is cancelled", 3),
      .setup = setup_cancel_reader,
      .body = body_cancel_reader,
      .finish = finish_cancel,
