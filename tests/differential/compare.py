@@ -120,8 +120,8 @@ def main():
 class Coverage:
     """Which pairs of constructs have met, of those that may."""
 
-    def __init__(self, without):
-        self.may = dict(zip(("nested", "racing"), generate.pairs(without)))
+    def __init__(self, without, number):
+        self.may = dict(zip(("nested", "racing"), generate.pairs(without, number)))
         self.met = {way: set() for way in self.may}
 
     def add(self, met):
@@ -156,7 +156,7 @@ def compare(options, without):
     known = options.known is None or compare_known(options.side, options.known)
     different = {}
     lines = 0
-    coverage = Coverage(without)
+    coverage = Coverage(without, options.seed)
     end = options.seed + options.count
     for first in range(options.seed, end, BATCH):
         numbers = range(first, min(first + BATCH, end))

@@ -58,7 +58,8 @@ SYNC_IN_CALLBACKS = ("release", "try_acquire", "notify", "set_event", "clear", "
                      "qdone", "qshut")
 
 WAITS = ("yield", "sleep", "await", "wait_for", "wait", "each")
-BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure")
+SYNC_WAITS = ("acquire", "wait_on", "wait_set", "meet", "qput", "qget", "qjoin")
+BLOCKS = ("timeout", "timeout_at", "group", "try", "try_error", "ensure", "with")
 IN_CALLBACKS = ("spawn", "cancel", "uncancel", "cancelling", "set", "fail", "state", "reschedule", "expired",
                 "put", "get", "soon", "later", "drop", "done", "undone")
 
@@ -510,14 +511,14 @@ class Generator:
         return Node("ensure", self.inside(level, depth), self.inside(level, depth))
 
 
-def pairs(without=()):
-    """What may meet, as asyncio_side.Pairs notes it: (nested, racing)."""
-    drawn = set(Generator(0, without).weights)
+def pairs(without=(), number=0):
+    """What may meet in programs of that kind, as asyncio_side.Pairs notes it: (nested, racing)."""
+    drawn = set(Generator(number, without).weights)
     outer = [b for b in BLOCKS if b in drawn] + ["cleanup"]
-    waits = [w for w in WAITS if w in drawn]
+    waits = [w for w in WAITS + SYNC_WAITS if w in drawn]
     nested = {(a, b) for a in outer for b in drawn}
     if "soon" in drawn or "done" in drawn:
-        nested |= {("callback", b) for b in IN_CALLBACKS if b in drawn}
+        nested |= {("callback", b) for b in IN_CALLBACKS + SYNC_IN_CALLBACKS if b in drawn}
     return nested, {(a, b) for a in outer + waits for b in drawn}
 
 

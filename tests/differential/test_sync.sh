@@ -13,4 +13,5 @@ command -v python3 >/dev/null || { echo "skipped: there is no python3"; exit 77;
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { echo "skipped: python3 is older than 3.11"; exit 77; }
 export PYTHONDONTWRITEBYTECODE=1
-exec python3 "$here/compare.py" "$player" --seed 10000000 --count "$count"
+exec python3 "$here/compare.py" "$player" --seed 10000000 --count "$count" \
+    --floor "${WHORL_DIFFERENTIAL_FLOOR:-85}"
