@@ -37,4 +37,7 @@ int threads_program(void *arg);
 int crowd_program(void *arg);
 int stuck_program(void *arg);
 
+/* program_sync.c */
+int sync_program(void *arg);
+
 #endif

@@ -44,6 +44,8 @@ static void test_service_with_every_failure_tells_the_one_concerned(void **state
         {.name = "threads-2", .body = threads_program, .loops = 2},
         {.name = "crowd-1", .body = crowd_program, .loops = 1},
         {.name = "crowd-2", .body = crowd_program, .loops = 2, .system = FAULTS_OLD_KERNEL},
+        {.name = "sync-1", .body = sync_program, .loops = 1},
+        {.name = "sync-2", .body = sync_program, .loops = 2},
         {.name = "stuck-2", .body = stuck_program, .loops = 2, .names_culprits = true},
     };
     (void)state;
