@@ -42,12 +42,16 @@
 
 WHORL_BEGIN
 
+struct whorl_task;
+
 enum whorl_lock_flags {
     /* Whoever comes when the lock is free gets it, also past those in line: higher throughput where
      * sections are short, and no promise of an order or of an end of waiting. */
     WHORL_LOCK_UNFAIR = 1,
-    /* It knows its owner: acquiring it twice is -EDEADLK, releasing somebody else's -EPERM, and
-     * dumps and reports name who has it. Costs a look at who calls. */
+    /* It knows its owner: acquiring it twice is -EDEADLK, releasing somebody else's -EPERM;
+     * whorl_lock_owner tells who has it, and so does the report of a destroy that was refused. In
+     * debug mode dumps show under `owns` which a task has, and a task that ends and has one is
+     * reported. Costs a look at who calls. */
     WHORL_LOCK_OWNED = 2
 };
 
@@ -79,7 +83,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_lock_init(struct whorl_lock *lock, unsigne
  * There is nothing to free: a lock that nobody uses may as well be forgotten.
  *
  * Returns 0, -EBUSY (it is held, or somebody waits for it; who does is told to the exception
- * handler), -EINVAL (NULL, or destroyed before), -ECHILD.
+ * handler, and who has it, if it knows its owner), -EINVAL (NULL, or destroyed before), -ECHILD.
  *
  * From:    anywhere                     Thread-safe: see above
  * Waits:   no                           Cancellation point: no      Allocates: no
@@ -135,6 +139,39 @@ WHORL_API WHORL_WARN_UNUSED int whorl_lock_try_acquire(struct whorl_lock *lock);
  * Since:   0.1, stable                  Source: runtime/sync/lock.c
  */
 WHORL_API int whorl_lock_release(struct whorl_lock *lock);
+
+/*
+ * whorl_lock_leave - release *held, unless it is NULL, and make it NULL. For WHORL_ON_LEAVE
+ * (exit_stack.h), so that a lock is released wherever the function returns:
+ *
+ *      WHORL_ON_LEAVE(whorl_lock_leave) struct whorl_lock *held = NULL;
+ *      int error = whorl_lock_acquire(&lock);
+ *      if (error != 0) {
+ *          return error;
+ *      }
+ *      held = &lock;
+ *
+ * From:    anywhere                     Thread-safe: as whorl_lock_release
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   async with lock
+ * Since:   0.1, stable                  Source: runtime/sync/lock.c
+ */
+WHORL_API void whorl_lock_leave(struct whorl_lock **held);
+
+/*
+ * whorl_lock_owner - the task that has a lock with WHORL_LOCK_OWNED.
+ *
+ * Of that moment: unless it is the caller, the lock may be another's when it is looked at. To find
+ * the task, all of its runtime are looked through: it is for messages and for debugging.
+ *
+ * Returns a reference, to be given back by whorl_task_unref; NULL: nobody has it, a plain thread or
+ * a task that has ended has it, it was made without WHORL_LOCK_OWNED, or lock is NULL.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Since:   0.1, stable                  Source: runtime/sync/lock.c
+ */
+WHORL_API struct whorl_task *whorl_lock_owner(const struct whorl_lock *lock);
 
 /* Whether somebody has it, at that moment: a hint, unless it is the caller. False for NULL. */
 WHORL_API bool whorl_lock_locked(const struct whorl_lock *lock);

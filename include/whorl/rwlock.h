@@ -117,6 +117,17 @@ WHORL_API WHORL_WARN_UNUSED int whorl_rwlock_try_acquire_write(struct whorl_rwlo
 WHORL_API int whorl_rwlock_release_read(struct whorl_rwlock *lock);
 WHORL_API int whorl_rwlock_release_write(struct whorl_rwlock *lock);
 
+/*
+ * whorl_rwlock_leave_read, whorl_rwlock_leave_write - release *held, unless it is NULL, and make it
+ * NULL: for WHORL_ON_LEAVE, as whorl_lock_leave.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Since:   0.1, stable                  Source: runtime/sync/rwlock.c
+ */
+WHORL_API void whorl_rwlock_leave_read(struct whorl_rwlock **held);
+WHORL_API void whorl_rwlock_leave_write(struct whorl_rwlock **held);
+
 WHORL_END
 
 #endif

@@ -134,6 +134,17 @@ WHORL_API WHORL_WARN_UNUSED int whorl_semaphore_try_acquire(struct whorl_semapho
  */
 WHORL_API int whorl_semaphore_release(struct whorl_semaphore *semaphore);
 
+/*
+ * whorl_semaphore_leave - release a unit of *held, unless it is NULL, and make it NULL: for
+ * WHORL_ON_LEAVE, as whorl_lock_leave.
+ *
+ * From:    anywhere                     Thread-safe: yes
+ * Waits:   no                           Cancellation point: no      Allocates: no
+ * Model:   async with semaphore
+ * Since:   0.1, stable                  Source: runtime/sync/semaphore.c
+ */
+WHORL_API void whorl_semaphore_leave(struct whorl_semaphore **held);
+
 /* Hints, of that moment: whether an acquire would have to wait; how many units are free. True, and
  * 0, for NULL. */
 WHORL_API bool whorl_semaphore_locked(struct whorl_semaphore *semaphore);

@@ -261,6 +261,25 @@ static void put_cancel(struct dump *dump, const struct whorl__look *look)
     }
 }
 
+/* Nothing of a task that owns none, as far as is known. */
+static void put_owned(struct dump *dump, const struct whorl__look *look)
+{
+    unsigned shown = 0;
+    if (!look->locked || look->owned_count == 0) {
+        return;
+    }
+    put_key(dump, "owns");
+    for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
+        if (look->owned[i] != NULL) {
+            whorl__text_string(&dump->output->text, shown++ > 0 ? "," : "");
+            whorl__text_hex(&dump->output->text, (uint64_t)(uintptr_t)look->owned[i]);
+        }
+    }
+    if (shown < look->owned_count) {
+        whorl__text_string(&dump->output->text, shown > 0 ? ",..." : "...");
+    }
+}
+
 static void put_stack(struct dump *dump, const struct whorl__look *look)
 {
     if (look->fiber == NULL) {
@@ -348,6 +367,7 @@ static void put_task(struct dump *dump, const struct whorl__runtime *runtime,
         }
         put_word(dump, "awaited", look->future_word & WHORL__FUTURE_WAITERS ? "yes" : "no");
         put_cancel(dump, look);
+        put_owned(dump, look);
         put_stack(dump, look);
     }
     put_why(dump, look);

@@ -107,6 +107,17 @@ static void read_gather_locked(const struct whorl_task *task, struct whorl__look
     }
 }
 
+/* Changed by the task itself, also at this moment. */
+static void read_owned_locked(struct whorl_task *task, struct whorl__look *look)
+{
+    struct whorl__extra *const extra = whorl__extra_find(task);
+    /* relaxed: figures */
+    look->owned_count = extra != NULL ? whorl__load_relaxed_u64(&extra->owned_count) : 0;
+    for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
+        look->owned[i] = extra != NULL ? whorl__load_relaxed_ptr(&extra->owned[i]) : NULL;
+    }
+}
+
 static void read_locked(struct whorl_task *task, struct whorl__look *look)
 {
     look->locked = whorl__spin_trylock(&task->lock);
@@ -120,6 +131,7 @@ static void read_locked(struct whorl_task *task, struct whorl__look *look)
     look->requests = task->requests;
     look->message = task->request_message;
     whorl__why_read_locked(task, &look->why);
+    read_owned_locked(task, look);
     read_timeouts_locked(task, look);
     read_gather_locked(task, look);
     whorl__spin_unlock(&task->lock);

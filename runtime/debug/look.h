@@ -11,6 +11,7 @@
 #define WHORL_DEBUG_LOOK_H
 
 #include "sched/sched.h"
+#include "task/extra.h"
 #include "whorl/why.h"
 
 #define WHORL__LOOK_CHILDREN 16
@@ -51,6 +52,8 @@ struct whorl__look {
     int requests;
     const char *message; /* of the newest request */
     struct whorl_why why;
+    uint64_t owned_count; /* locks that know it as their owner; in debug mode */
+    const void *owned[WHORL__OWNED_MAX]; /* some of them; NULL: none */
     unsigned timeouts;   /* open blocks */
     int64_t timeout_ns;  /* the first deadline among them */
     bool gathers;        /* it awaits a gather */

@@ -405,11 +405,22 @@ static void put_names(struct whorl__text *text, const struct named *named)
 }
 
 /* To the exception handler of the caller's runtime; without one, to standard error. */
+void whorl__line_report_use(const char *message)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    const struct whorl_report report = {
+        .message = message, .error = -EBUSY, .loop = -1, .task = whorl__task_current()};
+    if (here != NULL) {
+        whorl__report(here->runtime, &report);
+    } else {
+        (void)whorl_exception_handler_default(&report);
+    }
+}
+
 static void tell_of_use(const struct whorl__line_end *end, const struct named *named)
 {
     char room[NAMED_MAX * (WHORL_TASK_NAME_MAX + 4) + 160];
     struct whorl__text text = {.bytes = room, .size = sizeof room - 1};
-    struct whorl__loop *const here = whorl__loop_current();
     whorl__text_string(&text, "the ");
     whorl__text_string(&text, end->name);
     whorl__text_char(&text, ' ');
@@ -426,13 +437,7 @@ static void tell_of_use(const struct whorl__line_end *end, const struct named *n
         whorl__text_number(&text, named->granted);
     }
     room[text.length] = '\0';
-    const struct whorl_report report = {
-        .message = room, .error = -EBUSY, .loop = -1, .task = whorl__task_current()};
-    if (here != NULL) {
-        whorl__report(here->runtime, &report);
-    } else {
-        (void)whorl_exception_handler_default(&report);
-    }
+    whorl__line_report_use(room);
 }
 
 int whorl__line_destroy(struct whorl__line *line, const struct whorl__line_end *end)

@@ -287,6 +287,9 @@ WHORL_MUST_USE int whorl__line_pass(void *primitive, struct whorl__line *line,
                                     struct whorl__rank *rank,
                                     const struct whorl__line_rules *rules, int64_t deadline_ns);
 
+/* What was to be destroyed is in use: to the exception handler. */
+void whorl__line_report_use(const char *message);
+
 /* Whose line is to end. */
 struct whorl__line_end {
     const void *primitive; /* as the program knows it */

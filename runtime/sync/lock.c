@@ -33,8 +33,11 @@
 #include "sync/line.h"
 
 #include "base/bug.h"
+#include "base/text.h"
 #include "sys/os.h"
+#include "task/debugging.h"
 #include "task/park.h"
+#include "task/task.h"
 
 #include "whorl.h"
 
@@ -61,6 +64,8 @@ static struct lock *lock_of(struct whorl_lock *lock)
 
 /* ---- its owner ---- */
 
+#define SERIAL_BITS 39
+
 /* Of a task its serial, shifted: unlike a task's memory it is not used again. A thread: odd. */
 static uint64_t who_am_i(void)
 {
@@ -69,7 +74,7 @@ static uint64_t who_am_i(void)
         return (uint64_t)(unsigned)whorl__os->thread_id() << 1 | 1;
     }
     /* relaxed: its own. The runtime's number, for each counts its tasks */
-    return task->runtime->id << 40 | whorl__load_relaxed_u64(&task->serial) << 1;
+    return task->runtime->id << (SERIAL_BITS + 1) | whorl__load_relaxed_u64(&task->serial) << 1;
 }
 
 static bool is_owned(const struct lock *lock)
@@ -87,7 +92,18 @@ static void set_owner(struct lock *lock)
 {
     if (is_owned(lock)) {
         whorl__store_relaxed_u64(&lock->owner, who_am_i()); /* relaxed: as above */
+        if (whorl__task_current() != NULL) {
+            whorl__debug_lock_owned(whorl__task_current(), lock);
+        }
     }
+}
+
+static void clear_owner(struct lock *lock)
+{
+    if (whorl__task_current() != NULL) {
+        whorl__debug_lock_given(whorl__task_current(), lock);
+    }
+    whorl__store_relaxed_u64(&lock->owner, 0); /* relaxed: only the caller is who it names */
 }
 
 /* ---- under the line's lock ---- */
@@ -249,7 +265,7 @@ int whorl_lock_release(struct whorl_lock *opaque)
             const int error = whorl__line_check(&lock->line, HELD);
             return error != 0 ? error : -EPERM;
         }
-        whorl__store_relaxed_u64(&lock->owner, 0); /* relaxed: only the caller is who it names */
+        clear_owner(lock);
     }
     if (WHORL_LIKELY(!whorl__line_may_be_inherited()) &&
         whorl__cas_u32(&lock->line.word, HELD, 0)) { /* release, pairs K3 */
@@ -266,6 +282,29 @@ bool whorl_lock_locked(const struct whorl_lock *opaque)
     /* relaxed: orders nothing */
     return (whorl__load_relaxed_u32(&((const struct lock *)(const void *)opaque)->line.word) &
             HELD) != 0;
+}
+
+struct whorl_task *whorl_lock_owner(const struct whorl_lock *opaque)
+{
+    const struct lock *const lock = (const struct lock *)(const void *)opaque;
+    if (lock == NULL || !is_owned(lock)) {
+        return NULL;
+    }
+    /* relaxed: a number; the task is looked for */
+    const uint64_t owner = whorl__load_relaxed_u64((uint64_t *)&lock->owner);
+    if (owner == 0 || (owner & 1)) {
+        return NULL;
+    }
+    return whorl__task_find(owner >> (SERIAL_BITS + 1),
+                            owner >> 1 & ((UINT64_C(1) << SERIAL_BITS) - 1));
+}
+
+void whorl_lock_leave(struct whorl_lock **held)
+{
+    if (held != NULL && *held != NULL) {
+        (void)whorl_lock_release(*held);
+        *held = NULL;
+    }
 }
 
 /* ---- for a condition ---- */
@@ -317,6 +356,26 @@ int whorl_lock_init(struct whorl_lock *opaque, unsigned flags)
     return 0;
 }
 
+/* Who waits is told of by the line. */
+static void tell_of_owner(struct lock *lock)
+{
+    char name[WHORL_TASK_NAME_MAX + 1];
+    char room[WHORL_TASK_NAME_MAX + 120];
+    struct whorl__text text = {.bytes = room, .size = sizeof room - 1};
+    struct whorl_task *const owner = whorl_lock_owner((struct whorl_lock *)(void *)lock);
+    if (owner == NULL) {
+        return;
+    }
+    whorl__text_string(&text, "the lock ");
+    whorl__text_hex(&text, (uint64_t)(uintptr_t)lock);
+    whorl__text_string(&text, " was to be destroyed; its owner is ");
+    whorl__task_copy_name(owner, name, sizeof name);
+    whorl__text_quoted(&text, name);
+    room[text.length] = '\0';
+    whorl_task_unref(owner);
+    whorl__line_report_use(room);
+}
+
 int whorl_lock_destroy(struct whorl_lock *opaque)
 {
     if (opaque == NULL) {
@@ -324,5 +383,9 @@ int whorl_lock_destroy(struct whorl_lock *opaque)
     }
     struct lock *const lock = lock_of(opaque);
     const struct whorl__line_end end = {lock, "lock", &lock->rank, 1, HELD};
-    return whorl__line_destroy(&lock->line, &end);
+    const int error = whorl__line_destroy(&lock->line, &end);
+    if (error == -EBUSY) {
+        tell_of_owner(lock);
+    }
+    return error;
 }

@@ -263,6 +263,24 @@ int whorl_rwlock_release_write(struct whorl_rwlock *lock)
     return release(lock, false);
 }
 
+static void leave(struct whorl_rwlock **held, bool reads)
+{
+    if (held != NULL && *held != NULL) {
+        (void)release(*held, reads);
+        *held = NULL;
+    }
+}
+
+void whorl_rwlock_leave_read(struct whorl_rwlock **held)
+{
+    leave(held, true);
+}
+
+void whorl_rwlock_leave_write(struct whorl_rwlock **held)
+{
+    leave(held, false);
+}
+
 /* ---- its beginning and end ---- */
 
 int whorl_rwlock_init(struct whorl_rwlock *opaque)

@@ -213,6 +213,14 @@ int whorl_semaphore_release(struct whorl_semaphore *opaque)
     return release_slow(semaphore);
 }
 
+void whorl_semaphore_leave(struct whorl_semaphore **held)
+{
+    if (held != NULL && *held != NULL) {
+        (void)whorl_semaphore_release(*held);
+        *held = NULL;
+    }
+}
+
 /* ---- looking ---- */
 
 uint32_t whorl_semaphore_value(const struct whorl_semaphore *opaque)

@@ -19,7 +19,9 @@
  *             drops the last one would need a locked operation, for each task that ends.
  */
 #include "task/future.h"
+#include "task/task.h"
 
+#include "sched/roster.h"
 #include "sched/sched.h"
 #include "sys/os.h"
 
@@ -90,6 +92,39 @@ static int find_all(struct whorl__runtime *runtime, struct found *found)
         }
     }
     return 0;
+}
+
+static bool has_serial(const struct whorl_task *task, uint64_t serial)
+{
+    /* relaxed: of a slot, a hint; of a task that was visited, its number, which stays */
+    return whorl__load_relaxed_u64(&task->serial) == serial;
+}
+
+static struct whorl_task *find_serial(struct whorl__runtime *runtime, uint64_t serial)
+{
+    const uint32_t count = whorl__slots_count(&runtime->slots);
+    for (uint32_t i = 0; i < count; i++) {
+        struct whorl_task *const task = whorl__slot_at(&runtime->slots, i);
+        if (!has_serial(task, serial) || !is_live(task) || !visit(task)) {
+            continue;
+        }
+        if (has_serial(task, serial)) {
+            return task;
+        }
+        whorl_task_unref(task); /* the slot was another's meanwhile */
+    }
+    return NULL;
+}
+
+struct whorl_task *whorl__task_find(uint64_t runtime_id, uint64_t serial)
+{
+    struct whorl__runtime *const runtime = whorl__roster_find(runtime_id);
+    if (runtime == NULL) {
+        return NULL;
+    }
+    struct whorl_task *const task = find_serial(runtime, serial);
+    whorl__roster_leave(runtime);
+    return task;
 }
 
 int whorl_all_tasks(struct whorl_task *near, struct whorl_task ***ret_tasks, size_t *ret_count)

@@ -1,7 +1,8 @@
 /*
- * debugging.c - debug mode: origins, tasks that never began, locks that are held over a wait.
+ * debugging.c - debug mode: origins, tasks that never began, locks that are held over a wait or at
+ * the end of a task.
  *
- * Owns:       runtime->debug, loop->bars.locks, the origin in a task's block.
+ * Owns:       runtime->debug, loop->bars.locks, the origin and the owned locks in a task's block.
  * Threads:    see debugging.h.
  * Invariant:  who does not use it pays for one test of runtime->debug at a spawn.
  * Not chosen: to find out by itself which locks a thread holds: the kernel lists robust mutexes
@@ -15,6 +16,7 @@
 #include "task/locks.h"
 #include "task/park.h"
 
+#include "base/text.h"
 #include "sys/os.h"
 
 #include <dlfcn.h>
@@ -229,4 +231,77 @@ void whorl__debug_tell_of_locks(struct whorl_task *task)
         bars.noted = 0; /* others have given them back */
     }
     whorl__loop_set_bars(task->loop, bars);
+}
+
+/* ---- locks that know their owner ---- */
+
+void whorl__debug_lock_owned(struct whorl_task *task, void *lock)
+{
+    struct whorl__extra *const extra = whorl__debugs(task->runtime) ? whorl__extra(task) : NULL;
+    if (extra == NULL) {
+        return;
+    }
+    /* relaxed, all: its own; a dump shows what it finds */
+    const uint64_t count = whorl__load_relaxed_u64(&extra->owned_count);
+    whorl__store_relaxed_u64(&extra->owned_count, count + 1);
+    for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
+        if (whorl__load_relaxed_ptr(&extra->owned[i]) == NULL) {
+            whorl__store_relaxed_ptr(&extra->owned[i], lock);
+            break;
+        }
+    }
+}
+
+/* How many of those that it owns are known by their address. */
+static unsigned owned_known(const struct whorl__extra *extra)
+{
+    unsigned known = 0;
+    for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
+        known += whorl__load_relaxed_ptr((void **)&extra->owned[i]) != NULL; /* relaxed: as above */
+    }
+    return known;
+}
+
+void whorl__debug_lock_given(struct whorl_task *task, const void *lock)
+{
+    struct whorl__extra *const extra = whorl__extra_find(task);
+    if (extra == NULL) {
+        return;
+    }
+    /* relaxed, all: as above */
+    const uint64_t count = whorl__load_relaxed_u64(&extra->owned_count);
+    bool counted = count > owned_known(extra); /* it may be one of the others */
+    for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
+        if (whorl__load_relaxed_ptr(&extra->owned[i]) == lock) {
+            whorl__store_relaxed_ptr(&extra->owned[i], NULL);
+            counted = true;
+            break;
+        }
+    }
+    whorl__store_relaxed_u64(&extra->owned_count, counted ? count - 1 : count);
+}
+
+void whorl__debug_tell_of_owned(struct whorl_task *task)
+{
+    const struct whorl__extra *const extra = whorl__extra_find(task);
+    char room[WHORL__OWNED_MAX * 24 + 120];
+    struct whorl__text text = {.bytes = room, .size = sizeof room - 1};
+    /* relaxed, both: its own */
+    const uint64_t count =
+        extra != NULL ? whorl__load_relaxed_u64((uint64_t *)&extra->owned_count) : 0;
+    if (count == 0) {
+        return;
+    }
+    whorl__text_string(&text, "a task has ended and owns locks, which nobody can release: ");
+    whorl__text_number(&text, count);
+    for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
+        const void *const lock = whorl__load_relaxed_ptr((void **)&extra->owned[i]);
+        if (lock != NULL) {
+            whorl__text_string(&text, ", at ");
+            whorl__text_hex(&text, (uint64_t)(uintptr_t)lock);
+        }
+    }
+    room[text.length] = '\0';
+    whorl__report(task->runtime,
+                  &(struct whorl_report){.message = room, .error = -EDEADLK, .task = task});
 }

@@ -5,6 +5,7 @@
  *   tasks that never began         told of at the end of the runtime
  *   locks held over a wait         the program says which it has: whorl_debug_lock_held; or a
  *                                  library in front of its locks does: task/locks.h
+ *   locks held at the end          those that know their owner: nobody else may release them
  *   tasks that hold their loop     each time, not once a task: sched/rescue.c
  *
  * Owns:       struct whorl__origin.
@@ -52,6 +53,14 @@ bool whorl__debug_origin_text(struct whorl_task *task, char *ret_text, size_t by
 
 /* The task ends and its body was not called. In the task's place. */
 WHORL_COLD void whorl__debug_tell_never_begun(struct whorl_task *task, int error);
+
+/* The running task owns that lock of runtime/sync from now on, or does not any more. Without
+ * memory, and of one that was taken before debug mode was on: nothing. */
+WHORL_COLD void whorl__debug_lock_owned(struct whorl_task *task, void *lock);
+WHORL_COLD void whorl__debug_lock_given(struct whorl_task *task, const void *lock);
+
+/* The running task ends, and has a block: tells of the locks that it owns. */
+WHORL_COLD void whorl__debug_tell_of_owned(struct whorl_task *task);
 
 /* The running task has so many notes more (task/locks.h), or less. */
 void whorl__debug_locks_noted(int change);

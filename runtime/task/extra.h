@@ -27,11 +27,16 @@
 
 struct whorl__note;
 
+/* Of the locks that a task owns, so many are known by their address. */
+#define WHORL__OWNED_MAX 4
+
 struct whorl__extra {
     struct whorl_task *task; /* C: whose it is */
     void *context;           /* A: M(lock) writes: the context word, task/context.h */
     struct whorl__origin *origin; /* C: task/debugging.h; NULL: not noted */
     struct whorl__note *note;     /* M(lock): task/why.h; NULL: none */
+    uint64_t owned_count;         /* A: written by the task; locks that know it as their owner */
+    void *owned[WHORL__OWNED_MAX]; /* A: as that: some of them; NULL: none */
 };
 
 static inline uintptr_t whorl__more_tag(const void *word)

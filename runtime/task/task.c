@@ -14,6 +14,7 @@
 #include "task/context.h"
 #include "task/debugging.h"
 #include "task/executor.h"
+#include "task/extra.h"
 #include "task/future.h"
 #include "task/generator.h"
 #include "task/park.h"
@@ -419,6 +420,21 @@ static WHORL_COLD _Noreturn void refuse_return(struct whorl_task *task)
     whorl__check_failed("all blocks are left", __FILE__, __LINE__, text);
 }
 
+/* A block that is open, or one of memory (extra.h): one test for both. */
+static inline bool has_more(struct whorl_task *task)
+{
+    const uintptr_t more = (uintptr_t)whorl__load_relaxed_ptr(&task->more); /* relaxed: its own */
+    return ((uintptr_t)task->scopes | (more & WHORL__MORE_BLOCK)) != 0;
+}
+
+static WHORL_COLD void look_at_more(struct whorl_task *task)
+{
+    if (task->scopes != NULL) {
+        refuse_return(task);
+    }
+    whorl__debug_tell_of_owned(task);
+}
+
 static void run_body(struct whorl_task *task)
 {
     whorl__plain_read(&task->runtime);
@@ -426,8 +442,8 @@ static void run_body(struct whorl_task *task)
                                                : whorl__task_call_body(task->body, task->arg);
     WHORL_CHECK(!whorl__task_is_inherited(task),
                 "a body has returned in a child of fork, where its loop is not: exit, or exec");
-    if (WHORL_UNLIKELY(task->scopes != NULL)) {
-        refuse_return(task);
+    if (WHORL_UNLIKELY(has_more(task))) {
+        look_at_more(task);
     }
     finish(task, error);
 }

@@ -29,6 +29,10 @@ WHORL_MUST_USE int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_
                                           void *arg, const struct whorl_attr *attr,
                                           struct whorl_task **ret_task);
 
+/* The task of that runtime with that serial, with a reference for the caller; NULL: it has ended.
+ * From any thread; looks through all tasks. all.c */
+struct whorl_task *whorl__task_find(uint64_t runtime_id, uint64_t serial);
+
 /* The plain spawn: as whorl_spawn, without a factory. `here` NULL: from a foreign thread. */
 WHORL_MUST_USE int whorl__task_make(struct whorl__runtime *runtime, struct whorl__loop *here,
                                     const struct whorl_spawning *spawning,

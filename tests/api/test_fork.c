@@ -684,11 +684,14 @@ static void check_used_locks(void)
     REFUSED(whorl_lock_release(&used.lock));
     REFUSED(whorl_lock_destroy(&used.lock));
     EXPECT(whorl_lock_locked(&used.lock), false);
+    EXPECT(whorl_lock_owner(&used.lock) != NULL, false);
+    whorl_lock_leave(&(struct whorl_lock *){&used.lock}); /* does nothing */
     REFUSED(whorl_semaphore_acquire(&used.semaphore));
     REFUSED(whorl_semaphore_acquire_until(&used.semaphore, whorl_after(0)));
     REFUSED(whorl_semaphore_try_acquire(&used.semaphore));
     REFUSED(whorl_semaphore_release(&used.semaphore));
     REFUSED(whorl_semaphore_destroy(&used.semaphore));
+    whorl_semaphore_leave(&(struct whorl_semaphore *){&used.semaphore});
     EXPECT(whorl_semaphore_locked(&used.semaphore), true);
     EXPECT(whorl_semaphore_value(&used.semaphore), 1);
 }
@@ -753,6 +756,8 @@ static void check_used_rwlock(void)
     REFUSED(whorl_rwlock_release_read(&used.rwlock));
     REFUSED(whorl_rwlock_release_write(&used.rwlock));
     REFUSED(whorl_rwlock_destroy(&used.rwlock));
+    whorl_rwlock_leave_read(&(struct whorl_rwlock *){&used.rwlock});
+    whorl_rwlock_leave_write(&(struct whorl_rwlock *){&used.rwlock});
     REFUSED(whorl_once_run(&used.once, hand_over, NULL));
     REFUSED(whorl_once_destroy(&used.once));
     EXPECT(whorl_once_done(&used.once), false);

@@ -519,6 +519,11 @@ static long end_section_twice(void)
     X(lock_release_null, whorl_lock_release(NULL), -EINVAL, -EINVAL) \
     X(lock_release_free, whorl_lock_release(&free_lock), -EPERM, -EPERM) \
     X(lock_locked_null, whorl_lock_locked(NULL), false, false) \
+    X(lock_owner_null, whorl_lock_owner(NULL) != NULL, false, false) \
+    X(lock_leave_null, (whorl_lock_leave(NULL), 0), 0, 0) \
+    X(semaphore_leave_null, (whorl_semaphore_leave(NULL), 0), 0, 0) \
+    X(rwlock_leave_read_null, (whorl_rwlock_leave_read(NULL), 0), 0, 0) \
+    X(rwlock_leave_write_null, (whorl_rwlock_leave_write(NULL), 0), 0, 0) \
     X(semaphore_init_null, whorl_semaphore_init(NULL, 0, 0), -EINVAL, -EINVAL) \
     X(semaphore_init_negative, whorl_semaphore_init(&fresh_semaphore, -1, 0), -EINVAL, -EINVAL) \
     X(semaphore_init_flags, whorl_semaphore_init(&fresh_semaphore, 0, 4), -EINVAL, -EINVAL) \
