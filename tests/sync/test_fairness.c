@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define ROUNDS     50
@@ -583,6 +584,121 @@ static void test_timers_posts_and_the_poller_are_served_beside_a_greedy_task(voi
     at_loops(2, play_services);
 }
 
+/* ---- tasks that wake each other ---- */
+
+enum { CHAINS = 4, HANDED_MOST = 64 };
+
+/* Pairs that hand an item to and fro through queues of one: each put wakes who runs next. One of
+ * the two loops is held, so that nobody takes a task away from the other one. */
+static struct {
+    struct chain {
+        struct whorl_queue there;
+        struct whorl_queue back;
+    } pairs[CHAINS];
+    long handed;
+    long longest[2]; /* between two runs of a modest task */
+    unsigned modest; /* that have come to their end */
+    bool over;       /* for those of the loop */
+    uint32_t ended;  /* A: for who holds the other one */
+} chains;
+
+static int hand_there(void *arg)
+{
+    struct chain *const chain = arg;
+    void *item;
+    int error = 0;
+    while (error == 0 && !chains.over && chains.handed < FAR_BEYOND) {
+        error = whorl_queue_put(&chain->there, NULL);
+        error = error == 0 ? whorl_queue_get(&chain->back, &item) : error;
+        chains.handed++;
+    }
+    EXPECT_IS(error, 0);
+    EXPECT_IS(whorl_queue_shutdown(&chain->there, false), 0);
+    return 0;
+}
+
+static int hand_back(void *arg)
+{
+    struct chain *const chain = arg;
+    void *item;
+    int error = 0;
+    while (error == 0) {
+        error = whorl_queue_get(&chain->there, &item);
+        error = error == 0 ? whorl_queue_put(&chain->back, item) : error;
+        chains.handed++;
+    }
+    EXPECT_IS(error, -ESHUTDOWN);
+    return 0;
+}
+
+static int be_modest_beside_chains(void *arg)
+{
+    long *const longest = arg;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const long before = chains.handed;
+        EXPECT_IS(whorl_yield(), 0);
+        const long between = chains.handed - before;
+        *longest = between > *longest ? between : *longest;
+    }
+    chains.over = ++chains.modest == 2;
+    return 0;
+}
+
+/* On loop 1: the chains and one of the modest tasks are free, the other one is pinned. */
+static int direct_chains(void *arg)
+{
+    const struct whorl_attr pinned = {.pin = WHORL_PIN(1)};
+    struct whorl_task *tasks[2 * CHAINS + 2];
+    (void)arg;
+    for (size_t i = 0; i < CHAINS; i++) {
+        struct chain *const chain = &chains.pairs[i];
+        must(whorl_queue_init(&chain->there, WHORL_QUEUE_FIFO, 1, NULL));
+        must(whorl_queue_init(&chain->back, WHORL_QUEUE_FIFO, 1, NULL));
+        tasks[2 * i] = start(hand_back, chain);
+        tasks[2 * i + 1] = start(hand_there, chain);
+    }
+    tasks[2 * CHAINS] = start(be_modest_beside_chains, &chains.longest[0]);
+    must(whorl_spawn(be_modest_beside_chains, &chains.longest[1], &pinned, &tasks[2 * CHAINS + 1]));
+    for (size_t i = 0; i < 2 * CHAINS + 2; i++) {
+        EXPECT_IS(finish(tasks[i]), 0);
+    }
+    whorl__store_release_u32(&chains.ended, 1);
+    return 0;
+}
+
+static int hold_and_direct(void *arg)
+{
+    const struct whorl_attr attr = {.pin = WHORL_PIN(1)};
+    struct whorl_task *director = NULL;
+    (void)arg;
+    must(whorl_spawn(direct_chains, NULL, &attr, &director));
+    while (whorl__load_acquire_u32(&chains.ended) == 0) {
+        sched_yield();
+    }
+    EXPECT_IS(finish(director), 0);
+    return 0;
+}
+
+static int play_chains(void *arg)
+{
+    struct whorl_task *holder = NULL;
+    const struct whorl_attr attr = {.pin = WHORL_PIN(0)};
+    (void)arg;
+    memset(&chains, 0, sizeof chains);
+    must(whorl_spawn(hold_and_direct, NULL, &attr, &holder));
+    EXPECT_IS(finish(holder), 0);
+    EXPECT(chains.handed < FAR_BEYOND);
+    EXPECT(chains.longest[0] > 0 && chains.longest[0] <= HANDED_MOST);
+    EXPECT(chains.longest[1] > 0 && chains.longest[1] <= HANDED_MOST);
+    return 0;
+}
+
+static void test_tasks_that_wake_each_other_let_others_run(void **state)
+{
+    (void)state;
+    at_loops(2, play_chains);
+}
+
 /* ---- very many loops ---- */
 
 enum { VERY_MANY = 64 };
@@ -626,6 +742,7 @@ int main(void)
         cmocka_unit_test(test_the_exception_handler_never_gives_way),
         cmocka_unit_test(test_an_eager_child_spends_its_own),
         cmocka_unit_test(test_timers_posts_and_the_poller_are_served_beside_a_greedy_task),
+        cmocka_unit_test(test_tasks_that_wake_each_other_let_others_run),
         cmocka_unit_test(test_each_of_64_loops_is_fair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
