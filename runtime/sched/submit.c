@@ -100,12 +100,18 @@ static void push_ring(struct whorl__loop *loop, struct whorl_task *task)
 }
 
 /* The newest goes to the hot slot; what was there before it to the ring, and is told. In a blocking
- * section the loop will not come to its hot slot, so all of it goes to the ring. */
+ * section the loop will not come to its hot slot, so all of it goes to the ring. Only the loop
+ * itself fills the slot: found empty, it stays so until the store. */
 static void push_hot(struct whorl__loop *loop, struct whorl_task *task)
 {
     struct whorl_task *before = task;
     /* relaxed: its own store */
     if (WHORL_LIKELY(whorl__load_relaxed_ptr(&loop->section) == NULL)) {
+        /* relaxed: its own store, or a thief's who has left nothing */
+        if (WHORL_LIKELY(whorl__load_relaxed_ptr(&loop->hot) == NULL)) {
+            whorl__store_release_ptr(&loop->hot, task); /* release, pairs a thief's swap */
+            return;
+        }
         before = whorl__swap_ptr(&loop->hot, task);
     }
     if (before != NULL) {
