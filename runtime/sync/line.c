@@ -54,7 +54,7 @@ void whorl__line_init(struct whorl__line *line, uint32_t word)
  * In a child of fork only. One that the child uses itself has the child's generation before its
  * word changes, so the word is read first.
  */
-static WHORL_COLD int check_inherited(struct whorl__line *line, uint32_t busy)
+WHORL_COLD int whorl__line_check_inherited(struct whorl__line *line, uint32_t busy)
 {
     const uint32_t word = whorl__load_acquire_u32(&line->word); /* acquire, pairs K3 */
     /* relaxed, both: any of the child's threads writes the same */
@@ -66,16 +66,6 @@ static WHORL_COLD int check_inherited(struct whorl__line *line, uint32_t busy)
     }
     whorl__store_relaxed_u32(&line->generation, whorl__fork_generation);
     return 0;
-}
-
-int whorl__line_check(struct whorl__line *line, uint32_t busy)
-{
-    const int error = whorl__line_may_be_inherited() ? check_inherited(line, busy) : 0;
-    if (error != 0) {
-        return error;
-    }
-    /* relaxed: who uses what is destroyed has not waited for that */
-    return WHORL_UNLIKELY(whorl__load_relaxed_u32(&line->word) & DEAD) ? -EINVAL : 0;
 }
 
 /* ---- who stands there ---- */
@@ -161,16 +151,11 @@ size_t whorl__rank_grant_all(struct whorl__rank *rank, size_t max, struct whorl_
     return count;
 }
 
-void whorl__tell_slow(struct whorl__told *told)
+void whorl__tell_all(struct whorl__told *told)
 {
-    const bool alone = told->tasks.count == 1;
     struct whorl__fifo_node *node;
     while ((node = whorl__fifo_pop(&told->tasks)) != NULL) {
-        if (alone) {
-            whorl__sched_submit(whorl__task_of_ready(node));
-        } else {
-            whorl__sched_submit_behind(whorl__task_of_ready(node));
-        }
+        whorl__sched_submit_behind(whorl__task_of_ready(node));
     }
 }
 
@@ -196,20 +181,12 @@ static int begin_wait(struct whorl__stander *stander)
 int whorl__stander_begin(struct whorl__stander *stander, const void *what,
                          enum whorl__line_kind kind, int64_t deadline_ns)
 {
-    stander->task = whorl__task_current();
-    if (stander->task == NULL && whorl__loop_current() != NULL) {
+    struct whorl_task *const task = whorl__task_current();
+    if (task == NULL && whorl__loop_current() != NULL) {
         return -EPERM;
     }
-    stander->handle = 0;
-    stander->fresh = 0;
-    stander->thread_word = 0;
-    stander->signal = &stander->thread_word;
-    stander->granted = false;
-    stander->selects = false;
-    stander->begun = false;
-    stander->waits_on = whorl__park_on_sync(what, kind) |
-                        (deadline_ns != WHORL_NEVER ? WHORL__PARK_TIMED : 0);
-    stander->deadline_ns = deadline_ns;
+    whorl__stander_fill(stander, task, whorl__park_on_sync(what, kind), deadline_ns);
+    stander->waits_on |= deadline_ns != WHORL_NEVER ? WHORL__PARK_TIMED : 0;
     return begin_wait(stander);
 }
 
@@ -222,24 +199,6 @@ int whorl__stander_park_thread(struct whorl__stander *stander)
     }
     stander->begun = false;
     return late ? -ETIMEDOUT : 0;
-}
-
-void whorl__line_stand(struct whorl__line *line, uint32_t *word, struct whorl__rank *rank,
-                       struct whorl__stander *stander)
-{
-    if (rank->waiters.next == NULL) {
-        whorl__list_init(&rank->waiters);
-    }
-    whorl__plain_write(&stander->link);
-    stander->rank = rank;
-    stander->handle = stander->fresh;
-    if (WHORL__BUG(LINE_SERVES_THE_LAST_FIRST)) {
-        whorl__list_push_front(&rank->waiters, &stander->link);
-    } else {
-        whorl__list_push_back(&rank->waiters, &stander->link);
-    }
-    line->inside++;
-    *word |= WAITERS;
 }
 
 void whorl__line_stand_again(struct whorl__stander *stander)
@@ -284,25 +243,6 @@ void whorl__line_step_aside(struct whorl__stander *stander)
         stander->granted = true;
         stander->rank->granted++;
     }
-}
-
-void whorl__line_leave(struct whorl__line *line, uint32_t *word, struct whorl__stander *stander)
-{
-    struct whorl__rank *const rank = stander->rank;
-    WHORL_ASSERT(line->inside > 0);
-    if (stander->granted) {
-        WHORL_ASSERT(rank->granted > 0);
-        rank->granted--;
-    } else {
-        whorl__list_remove(&stander->link);
-    }
-    if (rank->granted == 0 && whorl__list_is_empty(&rank->waiters)) {
-        rank->waiters.next = NULL; /* so that what nobody waits for may be moved */
-    }
-    if (--line->inside == 0) {
-        *word &= ~WAITERS;
-    }
-    whorl__plain_write(&stander->link); /* the frame goes: who still looks at it races */
 }
 
 /* ---- the way through ---- */

@@ -46,6 +46,7 @@
 #ifndef WHORL_SYNC_LINE_H
 #define WHORL_SYNC_LINE_H
 
+#include "base/bug.h"
 #include "loop/timer.h"
 #include "state/task.h"
 #include "sys/fork.h"
@@ -104,17 +105,29 @@ static inline struct whorl__stander *whorl__stander_of(struct whorl__list *link)
 
 void whorl__line_init(struct whorl__line *line, uint32_t word);
 
+/* Whether whorl__line_check is to be asked before the first cas. */
+static inline bool whorl__line_may_be_inherited(void)
+{
+    return WHORL_UNLIKELY(whorl__fork_generation != 0);
+}
+
+int whorl__line_check_inherited(struct whorl__line *line, uint32_t busy);
+
 /*
  * Before anything is done with it, where a cas on its word is not enough: 0, -ECHILD (it was left
  * in a state that nobody will end, by a process that this one is a child of), -EINVAL (it was
  * destroyed). busy: what of the word is such a state, beside WAITERS and LOCKED.
  */
-int whorl__line_check(struct whorl__line *line, uint32_t busy);
-
-/* Whether to ask that before the first cas. */
-static inline bool whorl__line_may_be_inherited(void)
+static inline int whorl__line_check(struct whorl__line *line, uint32_t busy)
 {
-    return WHORL_UNLIKELY(whorl__fork_generation != 0);
+    const int error =
+        whorl__line_may_be_inherited() ? whorl__line_check_inherited(line, busy) : 0;
+    if (error != 0) {
+        return error;
+    }
+    /* relaxed: who uses what is destroyed has not waited for that */
+    const uint32_t word = whorl__load_relaxed_u32(&line->word);
+    return WHORL_UNLIKELY(word & WHORL__LINE_DEAD) ? -EINVAL : 0;
 }
 
 /* The same, when somebody else has it. */
@@ -165,12 +178,37 @@ size_t whorl__rank_grant_all(struct whorl__rank *rank, size_t max, struct whorl_
 
 /* ---- standing there ---- */
 
+static inline void whorl__stander_fill(struct whorl__stander *stander, struct whorl_task *task,
+                                       uint64_t waits_on, int64_t deadline_ns)
+{
+    stander->task = task;
+    stander->handle = 0;
+    stander->fresh = 0;
+    stander->thread_word = 0;
+    stander->signal = &stander->thread_word;
+    stander->granted = false;
+    stander->selects = false;
+    stander->begun = false;
+    stander->waits_on = waits_on;
+    stander->deadline_ns = deadline_ns;
+}
+
 /*
  * The caller is about to stand in line. 0, -EPERM (in a callback: nothing there may wait), -ENOMEM
  * (no room for the timer). Then stand and wait, or not; and without the lock, end.
  */
 WHORL_MUST_USE int whorl__stander_begin(struct whorl__stander *stander, const void *what,
                                         enum whorl__line_kind kind, int64_t deadline_ns);
+
+/* The same by a task that waits without a deadline: it locks nothing, and cannot fail. */
+static inline void whorl__stander_begin_task(struct whorl__stander *stander,
+                                             struct whorl_task *task, const void *what,
+                                             enum whorl__line_kind kind)
+{
+    whorl__stander_fill(stander, task, whorl__park_on_sync(what, kind), WHORL_NEVER);
+    stander->fresh = whorl__park_begin(task);
+    stander->begun = true;
+}
 
 static inline bool whorl__stander_is_timed(const struct whorl__stander *stander)
 {
@@ -188,8 +226,23 @@ static inline bool whorl__stander_end(struct whorl__stander *stander)
 
 /* Under the lock: at the end of the rank; stand_again: who was granted something and did not find
  * it, at its head. */
-void whorl__line_stand(struct whorl__line *line, uint32_t *word, struct whorl__rank *rank,
-                       struct whorl__stander *stander);
+static inline void whorl__line_stand(struct whorl__line *line, uint32_t *word,
+                                     struct whorl__rank *rank, struct whorl__stander *stander)
+{
+    if (rank->waiters.next == NULL) {
+        whorl__list_init(&rank->waiters);
+    }
+    whorl__plain_write(&stander->link);
+    stander->rank = rank;
+    stander->handle = stander->fresh;
+    if (WHORL__BUG(LINE_SERVES_THE_LAST_FIRST)) {
+        whorl__list_push_front(&rank->waiters, &stander->link);
+    } else {
+        whorl__list_push_back(&rank->waiters, &stander->link);
+    }
+    line->inside++;
+    *word |= WHORL__LINE_WAITERS;
+}
 void whorl__line_stand_again(struct whorl__stander *stander);
 
 /* A plain thread blocks until it is told, or late: 0, -ETIMEDOUT. */
@@ -246,17 +299,37 @@ WHORL_MUST_USE WHORL_ALWAYS_INLINE int whorl__line_wait(struct whorl__line *line
 void whorl__line_step_aside(struct whorl__stander *stander);
 
 /* It goes, granted or not. */
-void whorl__line_leave(struct whorl__line *line, uint32_t *word, struct whorl__stander *stander);
+static inline void whorl__line_leave(struct whorl__line *line, uint32_t *word,
+                                     struct whorl__stander *stander)
+{
+    struct whorl__rank *const rank = stander->rank;
+    WHORL_ASSERT(line->inside > 0);
+    if (stander->granted) {
+        WHORL_ASSERT(rank->granted > 0);
+        rank->granted--;
+    } else {
+        whorl__list_remove(&stander->link);
+    }
+    if (rank->granted == 0 && whorl__list_is_empty(&rank->waiters)) {
+        rank->waiters.next = NULL; /* so that what nobody waits for may be moved */
+    }
+    if (--line->inside == 0) {
+        *word &= ~WHORL__LINE_WAITERS;
+    }
+    whorl__plain_write(&stander->link); /* the frame goes: who still looks at it races */
+}
 
 /* ---- without the lock ---- */
 
-/* One alone runs next, beside the one that tells; several queue up in their order. */
-void whorl__tell_slow(struct whorl__told *told);
+void whorl__tell_all(struct whorl__told *told);
 
+/* One alone runs next, beside the one that tells; several queue up in their order. */
 static inline void whorl__tell(struct whorl__told *told)
 {
-    if (!whorl__fifo_is_empty(&told->tasks)) {
-        whorl__tell_slow(told);
+    if (told->tasks.count == 1) {
+        whorl__sched_submit(whorl__task_of_ready(whorl__fifo_pop(&told->tasks)));
+    } else if (told->tasks.count > 1) {
+        whorl__tell_all(told);
     }
 }
 

@@ -104,7 +104,7 @@ static bool is_less(struct queue *queue, size_t a, size_t b)
     return queue->compare(*place(queue, a), *place(queue, b)) < 0;
 }
 
-static void sift_up(struct queue *queue, size_t index)
+static WHORL_NOINLINE void sift_up(struct queue *queue, size_t index)
 {
     while (index > 0 && is_less(queue, index, (index - 1) / 2)) {
         swap(place(queue, index), place(queue, (index - 1) / 2));
@@ -112,7 +112,7 @@ static void sift_up(struct queue *queue, size_t index)
     }
 }
 
-static void sift_down(struct queue *queue)
+static WHORL_NOINLINE void sift_down(struct queue *queue)
 {
     size_t index = 0;
     for (;;) {
@@ -133,7 +133,7 @@ static void push(struct queue *queue, void *item)
 {
     WHORL_ASSERT(queue->count < capacity_of(queue));
     *place(queue, queue->count++) = item;
-    if (queue->kind == WHORL_QUEUE_PRIORITY) {
+    if (WHORL_UNLIKELY(queue->kind == WHORL_QUEUE_PRIORITY)) {
         sift_up(queue, queue->count - 1);
     }
 }
@@ -169,7 +169,7 @@ static void **move_items(struct queue *queue, void **block, size_t capacity)
 }
 
 /* Room for one more item: without the lock meanwhile, so all is to be looked at anew. */
-static int grow(struct queue *queue, uint32_t *word)
+static WHORL_NOINLINE int grow(struct queue *queue, uint32_t *word)
 {
     const size_t had = capacity_of(queue);
     whorl__line_unlock(&queue->line, *word);
@@ -265,7 +265,7 @@ static void finish_locked(struct queue *queue, size_t items, struct whorl__told 
 /* ---- get and put, without waiting ---- */
 
 /* 0; -EAGAIN: it would have to wait; -ESHUTDOWN. */
-static int get_locked(struct whorl__queue_use *use)
+WHORL_ALWAYS_INLINE int get_locked(struct whorl__queue_use *use)
 {
     struct queue *const queue = use->queue;
     if (!has_some(use)) {
@@ -281,7 +281,7 @@ static int get_locked(struct whorl__queue_use *use)
 }
 
 /* As get; -ENOMEM. */
-static int put_locked(struct whorl__queue_use *use)
+WHORL_ALWAYS_INLINE int put_locked(struct whorl__queue_use *use)
 {
     struct queue *const queue = use->queue;
     int error = 0;
@@ -306,9 +306,14 @@ static int put_locked(struct whorl__queue_use *use)
     return error;
 }
 
-static int try_locked(struct whorl__queue_use *use)
+WHORL_ALWAYS_INLINE int try_locked(struct whorl__queue_use *use)
 {
     return use->rank == GET ? get_locked(use) : put_locked(use);
+}
+
+static WHORL_NOINLINE int try_again_locked(struct whorl__queue_use *use)
+{
+    return try_locked(use);
 }
 
 static int try_use(struct whorl__queue_use *use)
@@ -318,7 +323,7 @@ static int try_use(struct whorl__queue_use *use)
         return wrong;
     }
     use->word = whorl__line_lock(&use->queue->line);
-    const int error = try_locked(use);
+    const int error = try_again_locked(use);
     whorl__line_unlock(&use->queue->line, use->word);
     whorl__tell(&use->told);
     return error;
@@ -328,19 +333,19 @@ static int try_use(struct whorl__queue_use *use)
 
 /* A wait begins. With a deadline it does so without the lock, for it locks the timers: then all is
  * to be looked at anew. -EAGAIN: it is to stand in line now. */
-static int begin_wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
+WHORL_ALWAYS_INLINE int begin_wait_locked(struct whorl__queue_use *use, int64_t deadline_ns)
 {
     struct queue *const queue = use->queue;
     const enum whorl__line_kind kind =
         use->rank == GET ? WHORL__SYNC_QUEUE_GET : WHORL__SYNC_QUEUE_PUT;
-    if (deadline_ns == WHORL_NEVER) {
-        const int error = whorl__stander_begin(&use->stander, queue, kind, deadline_ns);
-        return error != 0 ? error : -EAGAIN;
+    if (deadline_ns == WHORL_NEVER && use->task != NULL) {
+        whorl__stander_begin_task(&use->stander, use->task, queue, kind);
+        return -EAGAIN;
     }
     whorl__line_unlock(&queue->line, use->word);
     const int error = whorl__stander_begin(&use->stander, queue, kind, deadline_ns);
     use->word = whorl__line_lock(&queue->line);
-    return error != 0 ? error : try_locked(use);
+    return error != 0 ? error : try_again_locked(use);
 }
 
 /* Stands in line once; then looks again. Inline, as what calls it: see whorl__park_here. */
@@ -356,7 +361,7 @@ WHORL_ALWAYS_INLINE int wait_locked(struct whorl__queue_use *use, int64_t deadli
     const bool granted = use->stander.granted;
     whorl__line_leave(line, &use->word, &use->stander);
     if (error == 0) {
-        error = try_locked(use);
+        error = try_again_locked(use);
     }
     if (granted && error != 0 && error != -EAGAIN && !WHORL__BUG(QUEUE_LOSES_AN_ITEM)) {
         pass_on(use);
@@ -496,7 +501,7 @@ struct whorl__line *whorl__queue_line(const struct whorl__queue_use *use,
 
 int whorl__queue_try_locked(struct whorl__queue_use *use)
 {
-    const int error = try_locked(use);
+    const int error = try_again_locked(use);
     if (error == -EAGAIN) {
         unreserve(use); /* another has taken it: nothing is there */
     }
