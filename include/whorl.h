@@ -46,6 +46,7 @@
 #include "whorl/rwlock.h"
 #include "whorl/once.h"
 #include "whorl/select.h"
+#include "whorl/strand.h"
 #include "whorl/executor.h"
 #include "whorl/callback.h"
 #include "whorl/iterator.h"

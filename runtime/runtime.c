@@ -35,6 +35,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#define OPTION_FLAGS (WHORL_STEPPED | WHORL_STRANDED)
 #define STALL_DEFAULT_NS  (2 * WHORL_MILLISECOND)
 #define REPORT_DEFAULT_NS (100 * WHORL_MILLISECOND)
 #define ROUND_DEFAULT_NS  (5 * WHORL_SECOND)
@@ -45,6 +46,11 @@ static void log_to_stderr(void *log_arg, const char *line)
 {
     (void)log_arg;
     fprintf(stderr, "%s\n", line);
+}
+
+static bool is_stepped(const struct whorl_options *options)
+{
+    return (options->flags & WHORL_STEPPED) != 0;
 }
 
 static int check_options(const struct whorl_options *options)
@@ -60,8 +66,8 @@ static int check_options(const struct whorl_options *options)
                             options->debug >= -1 && options->debug <= 1 &&
                             whorl__dump_signal_ok(options->dump_signal);
     const bool flags_ok =
-        options->flags == 0 || (options->flags == WHORL_STEPPED && options->loops <= 1 &&
-                                options->mode <= WHORL_MODE_SINGLE);
+        (options->flags & ~(uint64_t)OPTION_FLAGS) == 0 &&
+        (!is_stepped(options) || (options->loops <= 1 && options->mode <= WHORL_MODE_SINGLE));
     const bool reserved_ok = whorl__reserved_ok(options->reserved, WHORL__RESERVED(options));
     return stack_ok && mode_ok && numbers_ok && flags_ok && reserved_ok ? 0 : -EINVAL;
 }
@@ -69,7 +75,7 @@ static int check_options(const struct whorl_options *options)
 static unsigned count_loops(const struct whorl_options *options,
                             const struct whorl__topology *topology)
 {
-    if (options->mode == WHORL_MODE_SINGLE || options->flags == WHORL_STEPPED) {
+    if (options->mode == WHORL_MODE_SINGLE || is_stepped(options)) {
         return 1;
     }
     const int wanted = options->loops > 0 ? options->loops : whorl__topology_loops(topology);
@@ -80,7 +86,8 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
 {
     runtime->loop_count = count_loops(options, runtime->topology);
     runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
-    runtime->stepped = options->flags == WHORL_STEPPED;
+    runtime->stepped = is_stepped(options);
+    runtime->stranded = (options->flags & WHORL_STRANDED) != 0;
     runtime->stack_class = whorl__stack_class(options->stack_bytes);
     runtime->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_DEFAULT_NS;
     runtime->report_ns = options->report_ns != 0 ? options->report_ns : REPORT_DEFAULT_NS;

@@ -35,6 +35,11 @@ enum whorl_mode {
  * Nobody watches for tasks that hold the loop (stall_ns, report_ns); threads are not pinned. */
 #define WHORL_STEPPED 1
 
+/* whorl_options.flags: all tasks are in one strand (whorl/strand.h) of the runtime's own: never two
+ * of them at the same time, on however many loops. Others are those that are spawned into another
+ * strand, or with WHORL_NO_STRAND, and what they spawn. */
+#define WHORL_STRANDED 2
+
 /*
  * Zeroed options are the defaults. Fields to come take the place of reserved words, which stay zero
  * until then: so the size never changes, and a library that is older than a program refuses what it
@@ -65,7 +70,7 @@ struct whorl_options {
     /* 1: debug mode; -1: none; 0: debug mode if the environment has WHORL_DEBUG, and it is neither
      * empty nor "0". What it does: docs/guide/looking-inside.md. */
     int debug;
-    uint64_t flags;       /* WHORL_STEPPED */
+    uint64_t flags;       /* WHORL_STEPPED, WHORL_STRANDED */
     uint64_t reserved[2]; /* 0 */
 };
 

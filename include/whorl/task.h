@@ -24,6 +24,7 @@ WHORL_BEGIN
 struct whorl_task;
 struct whorl_future;
 struct whorl_context;
+struct whorl_strand;
 
 #define WHORL_TASK_NAME_MAX 31 /* bytes; longer names are cut */
 
@@ -34,14 +35,16 @@ struct whorl_attr {
     int pin;                     /* 0: free; k + 1: stays on loop k (see WHORL_PIN) */
     void (*arg_free)(void *arg); /* called exactly once when the task has ended, begun or not */
     struct whorl_context *context; /* NULL: a copy of the creator's; else this very one, shared */
-    uint64_t flags;              /* WHORL_EAGER, WHORL_QUIET */
-    uint64_t reserved[2];        /* 0 */
+    uint64_t flags;              /* WHORL_EAGER, WHORL_QUIET, WHORL_NO_STRAND */
+    struct whorl_strand *strand; /* NULL: the creator's, see whorl/strand.h */
+    uint64_t reserved[1];        /* 0 */
 };
 
 /* whorl_attr.flags: the body runs at once, on the creator's thread and before whorl_spawn returns,
  * until its first wait; from then on it is a task like any other. The creator stays where it is.
  * Each has a stack of its own, so a chain of them takes memory and no depth. A task that does not
- * begin where it is spawned (from a foreign thread, pinned to another loop) is queued. */
+ * begin where it is spawned (from a foreign thread, pinned to another loop, in another strand than
+ * the creator's unless there is one loop) is queued. */
 #define WHORL_EAGER 1
 
 /* whorl_attr.flags: how the task ends is nobody's business. Without it a task that fails, and whose
@@ -49,6 +52,9 @@ struct whorl_attr {
  * is to be told of it by an await, a join, a result, by who gathers or shields it or has it in a
  * group, or to cancel it when it has ended already. */
 #define WHORL_QUIET 2
+
+/* whorl_attr.flags: in no strand, whatever the creator is in. */
+#define WHORL_NO_STRAND 4
 
 /* The value of whorl_attr.pin that keeps a task on loop k. */
 #define WHORL_PIN(k) ((k) + 1)
@@ -60,10 +66,11 @@ struct whorl_attr {
  *   ret_task  the caller's reference, to be given back by whorl_task_unref; NULL: none wanted
  *
  * Returns 0, -EINVAL (body NULL, stack too small or too large, no such loop, a reserved word that
- * is not zero), -ENOMEM, -EPERM (not in a task or callback), -ECANCELED (the runtime is ending and
- * takes no new tasks). On failure nothing started and arg stays the caller's. The stack is made
- * later, when the task begins: where there is no memory for it, the task ends with -ENOMEM, its
- * body not called, arg_free called.
+ * is not zero, a strand beside WHORL_NO_STRAND, or one that was destroyed), -EXDEV (tasks of
+ * another runtime are in the strand), -ENOMEM, -EPERM (not in a task or callback), -ECANCELED (the
+ * runtime is ending and takes no new tasks). On failure nothing started and arg stays the caller's.
+ * The stack is made later, when the task begins: where there is no memory for it, the task ends
+ * with -ENOMEM, its body not called, arg_free called.
  *
  * From:    a task, a callback           Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: from a loop's cache

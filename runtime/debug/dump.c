@@ -204,6 +204,16 @@ static bool waits_for_gather(const struct whorl__look *look)
            whorl__look_awaited(look->waits_on).kind == WHORL__FUTURE_GATHER;
 }
 
+/* Ready, and another one of its strand has the turn. */
+static void put_turn(struct dump *dump, const struct whorl__look *look)
+{
+    if ((look->waits_on & WHORL__PARK_REASON_MASK) == WHORL__PARK_STRAND) {
+        put_word(dump, "waits", "strand");
+        put_key(dump, "on");
+        whorl__text_hex(&dump->output->text, whorl__park_sync_address(look->waits_on));
+    }
+}
+
 /* Why it is parked, since when, until when. */
 static void put_wait(struct dump *dump, const struct whorl__look *look)
 {
@@ -239,6 +249,15 @@ static void put_wait(struct dump *dump, const struct whorl__look *look)
         put_word(dump, "children", "?");
     } else if (waits_for_gather(look) && look->gathers) {
         put_children(dump, look);
+    }
+}
+
+static void put_why_not_running(struct dump *dump, const struct whorl__look *look)
+{
+    if (look->state == WHORL__LOOK_PARKED) {
+        put_wait(dump, look);
+    } else if (look->state == WHORL__LOOK_READY) {
+        put_turn(dump, look);
     }
 }
 
@@ -362,9 +381,7 @@ static void put_task(struct dump *dump, const struct whorl__runtime *runtime,
     if (look->state == WHORL__LOOK_DONE) {
         put_end(dump, look);
     } else {
-        if (look->state == WHORL__LOOK_PARKED) {
-            put_wait(dump, look);
-        }
+        put_why_not_running(dump, look);
         put_word(dump, "awaited", look->future_word & WHORL__FUTURE_WAITERS ? "yes" : "no");
         put_cancel(dump, look);
         put_owned(dump, look);
@@ -556,9 +573,7 @@ void whorl__describe_wait(struct whorl_task *task, char *ret_text, size_t bytes)
         whorl__text_string(&output.text, "gone");
     } else {
         whorl__text_string(&output.text, state_names[look.state]);
-        if (look.state == WHORL__LOOK_PARKED) {
-            put_wait(&dump, &look);
-        }
+        put_why_not_running(&dump, &look);
     }
     (void)whorl__output_end(&output); /* into memory it cannot fail */
 }

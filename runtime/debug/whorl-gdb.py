@@ -19,7 +19,8 @@ import gdb.unwinder
 
 STATES = ("ready", "running", "parked", "done")
 FREE, LIVE, PARKED, DONE = range(4)
-WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP, WAIT_SYNC = range(1, 7)
+WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP, WAIT_SYNC, WAIT_STRAND = \
+    range(1, 8)
 SYNC_KINDS = ("lock", "semaphore", "event", "condition", "queue to get", "queue to put",
               "queue to be done", "lock to read", "lock to write", "once", "select")
 KIND_TASK, KIND_GATHER, KIND_SHIELD = 1, 2, 3
@@ -126,6 +127,8 @@ class Task:
             notes.append(result_of(self.slot["future"]))
         elif int(self.slot["fiber"]) == 0:
             notes.append("not begun")
+        if self.state() == "ready" and int(self.slot["waits_on"]) & 7 == WAIT_STRAND:
+            notes.append("strand 0x%x" % (int(self.slot["waits_on"]) >> 8 << 3))
         if self.word & CANCEL and self.phase != DONE:
             notes.append("cancel pending")
         return ", ".join(notes)

@@ -4,7 +4,7 @@
  * Owns:       struct whorl__loop.
  * Threads:    the loop's own thread, but for the fields marked A.
  * Invariant:  a ready task is in exactly one of: hot, queue, bound, inbox, the runtime's shared
- *             queue; or it is loop->current.
+ *             queue, the line of its strand (sched/strand.h); or it is loop->current.
  *
  *   queue   ring of 256, first in first out; thieves take half (lockfree/runqueue.h)
  *   hot     the task made ready last by a running one; runs next, at most WHORL__HOT_IN_A_ROW times
@@ -41,7 +41,12 @@
 #define WHORL__COST_SYNC 1
 
 /* What the loop does with a task once its stack has been left. */
-enum whorl__action { WHORL__ACTION_PARK, WHORL__ACTION_YIELD, WHORL__ACTION_END };
+enum whorl__action {
+    WHORL__ACTION_PARK,
+    WHORL__ACTION_YIELD,
+    WHORL__ACTION_MOVE, /* into another strand, which it has asked for: task/strand.c */
+    WHORL__ACTION_END
+};
 
 enum whorl__stuck {
     WHORL__STUCK_NOT,
@@ -60,6 +65,7 @@ struct whorl__serials {
 /* A run of a task inside that of another, which waits for it as for any call. On the stack. */
 struct whorl__nested {
     struct whorl_task *creator;   /* NULL: a callback */
+    void *strand;                 /* in which the caller has the turn; NULL: in none */
     struct whorl__nested *outer;
 };
 
@@ -89,6 +95,7 @@ struct whorl__loop {
     enum whorl__action action;      /* L */
     int allowance;                  /* L: left to the task that runs; full when it was entered */
     int sync_cost;                  /* C: WHORL__COST_SYNC, or 0 */
+    void *left_strand;              /* L: with ACTION_MOVE: whose turn it gives up; NULL: none's */
     unsigned hot_in_a_row;          /* L */
     bool bound_first;               /* L: whose turn it is, that of bound or that of the ring */
     size_t batch_left;              /* L: strict order: items of this batch that have not run yet */

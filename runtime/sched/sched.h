@@ -5,6 +5,7 @@
  * Threads:    field by field.
  *
  *   submit.c   a task is ready: where it goes
+ *   strand.c   tasks that never run at the same time: who has the turn
  *   idle.c     which loops search, which sleep, whom to wake: the lost wake-up argument
  *   halt.c     all loops stop after a pass, until the next run
  *   steal.c    looking for work elsewhere
@@ -36,6 +37,15 @@ struct whorl__shared {
     struct whorl__spinlock lock WHORL_ALIGNED(WHORL_CACHE_LINE);
     struct whorl__fifo tasks; /* M(shared) */
     uint32_t count;           /* A: M(shared) to write; read as a hint, and in the idle protocol */
+};
+
+/* strand.c: the program's struct whorl_strand. A zeroed one is good: nobody is in it. */
+struct whorl__strand {
+    uint64_t word;               /* A: drawn in strand.c */
+    struct whorl__spinlock lock;
+    uint32_t generation;         /* A: sys/fork.h */
+    struct whorl__fifo ready;    /* M(strand): those that wait for the turn */
+    void *joined;                /* M(strand): struct whorl_future, once JOINED is set */
 };
 
 /* rescue.c */
@@ -108,6 +118,8 @@ struct whorl__runtime {
     int end_rounds;             /* C: 0: no limit */
     int dump_signal;            /* C: 0: none */
     bool handle_sigint;         /* C */
+    bool stranded;              /* C: tasks that begin in no other one begin in `strand` */
+    struct whorl__strand strand; /* of the runtime's own */
     bool stepped;               /* C: its loop has no thread; runtime/step.c */
     uint32_t driver;            /* A: stepped: the thread that has begun; 0: none */
     void *driver_stack;         /* that thread's: what overflow.h gave it */
@@ -161,8 +173,11 @@ struct whorl__runtime {
 
 /* A task the caller holds is ready: from a loop of its runtime, or from any other thread. */
 void whorl__sched_submit(struct whorl_task *task);
-/* The same for a task that only gives way: behind all that is ready. By the loop that holds it. */
+/* The same for a task that only gives way: behind all that is ready. By the loop that holds it. It
+ * has the turn of its strand, here and in the next. */
 void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task);
+/* A task has got the turn of its strand from one that gave it up: next, if nobody is already. */
+void whorl__sched_hand_over(struct whorl_task *task);
 /* What is in the loop's hot slot goes to its ring; who could take it from there is not told. */
 void whorl__sched_give_hot(struct whorl__loop *loop);
 /* A new task: behind what is ready, never in the hot slot. `here`: the calling thread's loop if it

@@ -10,10 +10,13 @@
  *   a loop of the runtime   hot slot (woken) or ring (new)   bound list, or the home's inbox
  *   a foreign thread        shared queue                     the home's inbox
  *
+ * One of a strand is queued when it has the turn; until then it is in the strand's own line, and
+ * whoever gives the turn up hands it over (strand.c).
+ *
  * Pairs:      B1  guest: guests + 1, queue the task ..., guests - 1 (release)
  *                 end of the runtime: guests == 0 (acquire)
  */
-#include "sched/sched.h"
+#include "sched/strand.h"
 
 /* ---- guests ---- */
 
@@ -172,7 +175,7 @@ static void submit_foreign(struct whorl_task *task)
     whorl__guest_leave(runtime);
 }
 
-void whorl__sched_submit(struct whorl_task *task)
+static void submit(struct whorl_task *task)
 {
     struct whorl__loop *const here = loop_here(task);
     if (here == NULL) {
@@ -184,7 +187,14 @@ void whorl__sched_submit(struct whorl_task *task)
     }
 }
 
-void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task)
+void whorl__sched_submit(struct whorl_task *task)
+{
+    if (whorl__strand_enter(task)) {
+        submit(task);
+    }
+}
+
+static void submit_behind(struct whorl__loop *here, struct whorl_task *task)
 {
     if (here == NULL) {
         submit_foreign(task);
@@ -193,6 +203,25 @@ void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task)
     } else {
         push_ring(here, task);
         whorl__idle_notify(here, here->runtime);
+    }
+}
+
+/* Not before who was woken by what the caller did last. */
+void whorl__sched_hand_over(struct whorl_task *task)
+{
+    struct whorl__loop *const here = loop_here(task);
+    /* relaxed: its own store, or a thief's */
+    if (here != NULL && whorl__load_relaxed_ptr(&here->hot) != NULL) {
+        submit_behind(here, task);
+    } else {
+        submit(task);
+    }
+}
+
+void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task)
+{
+    if (whorl__strand_enter(task)) {
+        submit_behind(here, task);
     }
 }
 
@@ -232,9 +261,12 @@ static void wake_polled_strict(struct whorl__loop *loop, const struct whorl__pol
 {
     for (unsigned i = 0; i < result->woken_count; i++) {
         struct whorl_task *const task = take_parked(loop->runtime, result->woken[i]);
-        if (WHORL_LIKELY(task != NULL && task->loop == loop && task->pin == 0)) {
+        if (task == NULL || !whorl__strand_enter(task)) {
+            continue;
+        }
+        if (WHORL_LIKELY(task->loop == loop && task->pin == 0)) {
             whorl__loop_push_bound(loop, task);
-        } else if (task != NULL) {
+        } else {
             submit_home(loop, task);
         }
     }
@@ -253,7 +285,7 @@ void whorl__sched_wake_polled(struct whorl__loop *loop, const struct whorl__poll
     }
     for (unsigned i = 0; i < result->woken_count; i++) {
         struct whorl_task *const task = take_parked(loop->runtime, result->woken[i]);
-        if (task != NULL) {
+        if (task != NULL && whorl__strand_enter(task)) {
             free_tasks += !stays_home(task);
             whorl__sched_requeue(loop, task);
         }

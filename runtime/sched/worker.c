@@ -29,6 +29,7 @@
  *             its loop to look, however long tasks run. In strict order it waits for the batch.
  */
 #include "sched/culprit.h"
+#include "sched/strand.h"
 #include "sched/unseen.h"
 
 #include "sys/os.h"
@@ -94,20 +95,59 @@ static void keep_fiber(struct whorl__loop *loop, struct whorl__fiber *fiber)
     loop->spare = fiber;
 }
 
+/* The task is ready again: behind all that is. Who has the turn of its strand then is. */
+static void requeue_in(struct whorl__strand *strand, struct whorl__loop *loop,
+                       struct whorl_task *task)
+{
+    if (whorl__strand_is_lent(loop, strand)) {
+        whorl__sched_submit_new(loop, task); /* the turn is the caller's: it waits for it */
+    } else {
+        whorl__sched_requeue(loop, whorl__strand_rotate(strand, task));
+    }
+}
+
+/* From the commit on the task may run anywhere, and waits for the turn if it does. */
+static WHORL_NOINLINE void park_in(struct whorl__strand *strand, struct whorl__loop *loop,
+                                   struct whorl_task *task)
+{
+    if (!whorl__state_park_commit(&task->word)) {
+        requeue_in(strand, loop, task); /* woken or cancelled before it had left */
+    } else if (!whorl__strand_is_lent(loop, strand)) {
+        whorl__strand_leave(strand);
+    }
+}
+
+/* The old one first: once the task is in a queue, the strand may go with its last member. */
+static WHORL_COLD void move(struct whorl__loop *loop, struct whorl_task *task)
+{
+    if (loop->left_strand != NULL) {
+        whorl__strand_leave(loop->left_strand);
+    }
+    whorl__sched_submit_new(loop, task);
+}
+
 static void leave_task(struct whorl__loop *loop, struct whorl_task *task)
 {
+    struct whorl__strand *strand;
     switch (loop->action) {
     case WHORL__ACTION_PARK:
-        if (!whorl__state_park_commit(&task->word)) {
+        if (WHORL_UNLIKELY((strand = whorl__strand_shared(task)) != NULL)) {
+            park_in(strand, loop, task);
+        } else if (!whorl__state_park_commit(&task->word)) {
             whorl__sched_requeue(loop, task); /* woken or cancelled before it had left */
         }
         break;
     case WHORL__ACTION_YIELD:
-        if (loop->strict) { /* home, and in no hurry */
+        if (WHORL_UNLIKELY((strand = whorl__strand_shared(task)) != NULL)) {
+            requeue_in(strand, loop, task);
+        } else if (loop->strict) { /* home, and in no hurry */
             whorl__loop_push_bound(loop, task);
         } else {
             whorl__sched_requeue(loop, task);
         }
+        break;
+    case WHORL__ACTION_MOVE:
+        move(loop, task);
         break;
     case WHORL__ACTION_END:
         keep_fiber(loop, task->fiber);
@@ -225,7 +265,9 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item)
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
 {
     struct whorl_task *const creator = loop->current;
-    struct whorl__nested nested = {.creator = creator, .outer = loop->nested};
+    struct whorl__nested nested = {.creator = creator,
+                                   .strand = creator != NULL ? whorl__strand_of(creator) : NULL,
+                                   .outer = loop->nested};
     const struct whorl__fiber host = loop->host;
     const size_t batch_left = loop->batch_left;
     const bool calling = loop->calling;

@@ -12,8 +12,8 @@
  * The checks:
  *
  *   K1  a ready task is in exactly one place: current, in hand, hot, ring, bound list or inbox of
- *       one loop, or the shared queue. What is parked, done or free is in no queue. So nothing runs
- *       twice, and nothing is lost.
+ *       one loop, the shared queue, or the line of its strand. What is parked, done or free is in
+ *       no queue. So nothing runs twice, and nothing is lost.
  *   K2  idle.word counts the sleepers that are listed, and the loops that search or were woken to;
  *       stuck_count counts the stuck.
  *   K3  a loop that sleeps in its poller has no work of its own, unless its wake-up is under way.
@@ -31,7 +31,7 @@
 #include "sim/sim.h"
 
 #include "base/assert.h"
-#include "sched/sched.h"
+#include "sched/strand.h"
 
 #define PATIENCE_STALLS INT64_C(20)
 #define PATIENCE_NS     (500 * WHORL_MILLISECOND)
@@ -182,6 +182,16 @@ static bool was_never_used(const struct whorl_task *task)
     return whorl__load_relaxed_u64(&task->word) == 0; /* relaxed: one thread */
 }
 
+/* A task that is nowhere else may be in line: then all who are there are seen. */
+static bool is_seen(struct whorl__sim *sim, const struct whorl_task *task)
+{
+    struct whorl__strand *const strand = whorl__strand_shared(task);
+    if (sim->seen[task->index] != sim->seen_round && strand != NULL) {
+        see_list(&strand->ready, "the line of a strand");
+    }
+    return sim->seen[task->index] == sim->seen_round;
+}
+
 static void find_lost(struct whorl__sim *sim, struct whorl__slots *slots)
 {
     const uint32_t count = whorl__slots_count(slots);
@@ -191,7 +201,7 @@ static void find_lost(struct whorl__sim *sim, struct whorl__slots *slots)
             if (was_never_used(task)) {
                 break;
             }
-            if (phase_of(task) == WHORL__LIVE && sim->seen[i] != sim->seen_round &&
+            if (phase_of(task) == WHORL__LIVE && !is_seen(sim, task) &&
                 !somebody_may_hold_one(sim)) {
                 whorl__sim_fail("K1: task %u is ready and in no place: it is lost", i);
             }

@@ -239,6 +239,8 @@ static const char *reason_name(uint64_t waits_on)
         return "a descriptor to be writable";
     case WHORL__PARK_GROUP:
         return "the children of its group";
+    case WHORL__PARK_STRAND:
+        return "the turn of its strand";
     case WHORL__PARK_SYNC:
         return whorl__park_sync_name(waits_on);
     default:
@@ -254,11 +256,12 @@ static void append_tasks(char *text, size_t text_max, struct whorl__runtime *run
         /* relaxed: one thread */
         const enum whorl__phase phase = whorl__state_phase(whorl__load_relaxed_u64(&task->word));
         const uint64_t waits_on = whorl__load_relaxed_u64(&task->waits_on); /* relaxed: as above */
+        const bool in_line = (waits_on & WHORL__PARK_REASON_MASK) == WHORL__PARK_STRAND;
+        const bool ready = phase == WHORL__LIVE && !in_line;
         if (phase == WHORL__PARKED || phase == WHORL__LIVE) {
             append(text, text_max, "\n  task %u%s%s%s: %s%s", i, task->named ? " \"" : "",
                    task->named ? task->name : "", task->named ? "\"" : "",
-                   phase == WHORL__LIVE ? "ready" : "waits for ",
-                   phase == WHORL__LIVE ? "" : reason_name(waits_on));
+                   ready ? "ready" : "waits for ", ready ? "" : reason_name(waits_on));
         }
     }
 }

@@ -35,6 +35,7 @@ typedef uint64_t whorl__handle;
  *   READ, WRITE   the descriptor, from bit 6 on; BOTH (4): also the other direction
  *   GROUP         nothing: the children of the group that it ends
  *   SYNC          what of runtime/sync (4-7), its address, whose low bits are 0, from bit 5 on
+ *   STRAND        its address, likewise. The task is ready, not parked: it waits for its turn
  */
 enum whorl__park_reason {
     WHORL__PARK_NONE,
@@ -44,6 +45,7 @@ enum whorl__park_reason {
     WHORL__PARK_WRITE,
     WHORL__PARK_GROUP,
     WHORL__PARK_SYNC,
+    WHORL__PARK_STRAND,
 };
 
 /* What of runtime/sync a task waits for. */
@@ -91,7 +93,10 @@ struct whorl_future {
     int error;                  /* M(future) until DONE, then C */
     enum whorl__future_kind kind; /* C */
     void *value;                /* as error */
-    const char *message;        /* as error */
+    union {
+        const char *message;    /* as error */
+        void *strand;           /* A: a task's, until its body is over: sched/strand.h; R writes */
+    };
     struct whorl__list waiters; /* M(future); valid while WAITERS is set */
 };
 
@@ -259,6 +264,14 @@ static inline uint64_t whorl__park_on_sync(const void *what, enum whorl__line_ki
     WHORL_ASSERT(address % 8 == 0);
     return address << WHORL__PARK_SYNC_SHIFT | (uint64_t)kind << WHORL__PARK_KIND_SHIFT |
            WHORL__PARK_SYNC;
+}
+
+/* The same of a ready task that has not the turn of its strand. */
+static inline uint64_t whorl__park_on_strand(const void *strand)
+{
+    const uint64_t address = (uint64_t)(uintptr_t)strand;
+    WHORL_ASSERT(address % 8 == 0);
+    return address << WHORL__PARK_SYNC_SHIFT | WHORL__PARK_STRAND;
 }
 
 static inline whorl__handle whorl__handle_make(const struct whorl_task *task, uint32_t epoch)

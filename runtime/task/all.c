@@ -18,6 +18,8 @@
  * Not chosen: a reference that is taken only where there is one already (a cas that refuses 0): who
  *             drops the last one would need a locked operation, for each task that ends.
  */
+#include "task/all.h"
+
 #include "task/future.h"
 #include "task/task.h"
 
@@ -43,17 +45,20 @@ static bool is_live(const struct whorl_task *task)
     return phase == WHORL__LIVE || phase == WHORL__PARKED;
 }
 
-/* False: it is over. */
-static bool visit(struct whorl_task *task)
+/* False: it is over, or not in that strand. */
+static bool visit(struct whorl_task *task, const struct whorl__strand *strand)
 {
+    bool wanted = false;
     whorl__spin_lock(&task->lock);
-    const bool lives = whorl__state_visit(&task->word);
-    if (lives) {
-        (void)whorl__add_u32(&task->future.references, 1); /* pairs A1 */
-        whorl__state_leave(&task->word);                   /* pairs A1 */
+    if (whorl__state_visit(&task->word)) {
+        wanted = strand == NULL || whorl__strand_of(task) == strand;
+        if (wanted) {
+            (void)whorl__add_u32(&task->future.references, 1); /* pairs A1 */
+        }
+        whorl__state_leave(&task->word); /* pairs A1 */
     }
     whorl__spin_unlock(&task->lock);
-    return lives;
+    return wanted;
 }
 
 static bool make_room(struct found *found)
@@ -75,7 +80,8 @@ static bool make_room(struct found *found)
     return true;
 }
 
-static int find_all(struct whorl__runtime *runtime, struct found *found)
+static int find_all(struct whorl__runtime *runtime, const struct whorl__strand *strand,
+                    struct found *found)
 {
     const uint32_t count = whorl__slots_count(&runtime->slots);
     for (uint32_t i = 0; i < count; i++) {
@@ -87,7 +93,7 @@ static int find_all(struct whorl__runtime *runtime, struct found *found)
             whorl_all_tasks_free(found->tasks, found->count);
             return -ENOMEM;
         }
-        if (visit(task)) {
+        if (visit(task, strand)) {
             found->tasks[found->count++] = task;
         }
     }
@@ -105,7 +111,7 @@ static struct whorl_task *find_serial(struct whorl__runtime *runtime, uint64_t s
     const uint32_t count = whorl__slots_count(&runtime->slots);
     for (uint32_t i = 0; i < count; i++) {
         struct whorl_task *const task = whorl__slot_at(&runtime->slots, i);
-        if (!has_serial(task, serial) || !is_live(task) || !visit(task)) {
+        if (!has_serial(task, serial) || !is_live(task) || !visit(task, NULL)) {
             continue;
         }
         if (has_serial(task, serial)) {
@@ -127,6 +133,18 @@ struct whorl_task *whorl__task_find(uint64_t runtime_id, uint64_t serial)
     return task;
 }
 
+int whorl__all_tasks_in(struct whorl__runtime *runtime, const struct whorl__strand *strand,
+                        struct whorl_task ***ret_tasks, size_t *ret_count)
+{
+    struct found found = {0};
+    const int error = find_all(runtime, strand, &found);
+    if (error == 0) {
+        *ret_tasks = found.tasks;
+        *ret_count = found.count;
+    }
+    return error;
+}
+
 int whorl_all_tasks(struct whorl_task *near, struct whorl_task ***ret_tasks, size_t *ret_count)
 {
     if (ret_tasks == NULL || ret_count == NULL) {
@@ -134,7 +152,6 @@ int whorl_all_tasks(struct whorl_task *near, struct whorl_task ***ret_tasks, siz
     }
     struct whorl__loop *const here = whorl__loop_current();
     const bool in_task = here != NULL && here->current != NULL;
-    struct found found = {0};
     if (near != NULL && whorl__task_is_inherited(near)) {
         return -ECHILD;
     }
@@ -142,12 +159,7 @@ int whorl_all_tasks(struct whorl_task *near, struct whorl_task ***ret_tasks, siz
         return whorl__error_outside();
     }
     struct whorl__runtime *const runtime = near != NULL ? near->runtime : here->runtime;
-    const int error = find_all(runtime, &found);
-    if (error == 0) {
-        *ret_tasks = found.tasks;
-        *ret_count = found.count;
-    }
-    return error;
+    return whorl__all_tasks_in(runtime, NULL, ret_tasks, ret_count);
 }
 
 void whorl_all_tasks_free(struct whorl_task **tasks, size_t count)

@@ -19,6 +19,8 @@
 
 #include "sched/sched.h"
 
+struct whorl__strand;
+
 /* The running task; NULL outside one. */
 static inline struct whorl_task *whorl__task_current(void)
 {
@@ -97,6 +99,10 @@ WHORL_MUST_USE static inline int whorl__spend_sync(void)
     struct whorl__loop *const loop = whorl__loop_current();
     return loop != NULL ? whorl__spend(loop, loop->sync_cost) : 0;
 }
+
+/* Into the strand that it has been given, whose turn it does not have yet; the turn of `left`, if
+ * that is one, is given up. */
+void whorl__move(struct whorl_task *task, struct whorl__strand *left);
 
 /* What a timer does that only ends a wait. */
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial);

@@ -7,6 +7,7 @@
 #include "task/debugging.h"
 #include "task/park.h"
 
+#include "sched/strand.h"
 #include "base/bug.h"
 #include "sys/os.h"
 
@@ -60,7 +61,8 @@ void whorl__park(struct whorl_task *task, uint64_t waits_on)
 void whorl__give_way(struct whorl_task *task)
 {
     struct whorl__loop *const loop = task->loop;
-    struct whorl_task *const next = loop->strict ? whorl__loop_take_over(loop, task) : NULL;
+    const bool takes_over = loop->strict && whorl__strand_shared(task) == NULL;
+    struct whorl_task *const next = takes_over ? whorl__loop_take_over(loop, task) : NULL;
     if (next == NULL) {
         whorl__leave(task, WHORL__ACTION_YIELD);
         return;
@@ -77,6 +79,12 @@ WHORL_COLD int whorl__spent(struct whorl__loop *loop)
     }
     whorl__give_way(task);
     return whorl__cancel_take(task) ? -ECANCELED : 0;
+}
+
+void whorl__move(struct whorl_task *task, struct whorl__strand *left)
+{
+    task->loop->left_strand = left;
+    whorl__leave(task, WHORL__ACTION_MOVE);
 }
 
 void whorl__wake_by_timer(struct whorl__runtime *runtime, whorl__handle handle, uint64_t serial)

@@ -18,6 +18,7 @@
 #include "task/future.h"
 #include "task/generator.h"
 #include "task/park.h"
+#include "task/strand.h"
 
 #include "base/bug.h"
 #include "sys/os.h"
@@ -28,7 +29,7 @@
 #include <string.h>
 #include <unwind.h>
 
-#define ATTR_FLAGS (WHORL_EAGER | WHORL_QUIET)
+#define ATTR_FLAGS (WHORL_EAGER | WHORL_QUIET | WHORL_NO_STRAND)
 
 /* Process-wide, so that Task-N is unique over all runtimes. */
 static uint64_t next_serial = 1;
@@ -63,7 +64,8 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
     const bool pin_ok = attr->pin >= 0 && (unsigned)attr->pin <= runtime->loop_count;
     const bool reserved_ok = whorl__reserved_ok(attr->reserved, WHORL__RESERVED(attr));
     const bool flags_ok = (attr->flags & ~(uint64_t)ATTR_FLAGS) == 0;
-    return stack_ok && pin_ok && flags_ok && reserved_ok ? 0 : -EINVAL;
+    const bool strand_ok = attr->strand == NULL || (attr->flags & WHORL_NO_STRAND) == 0;
+    return stack_ok && pin_ok && flags_ok && strand_ok && reserved_ok ? 0 : -EINVAL;
 }
 
 /* What a slot's last task left that the next one must not see. */
@@ -175,22 +177,42 @@ static WHORL_COLD void run_eagerly(struct whorl__loop *here, struct whorl_task *
     *here->errno_at = saved_errno;
 }
 
-/* Only where it would be run anyway. */
-static bool is_eager(const struct whorl__loop *here, const struct whorl_attr *attr)
+/* Only where it would be run anyway, and with the turn that the creator has. */
+static bool is_eager(const struct whorl__loop *here, const struct whorl_task *task,
+                     const struct whorl_attr *attr)
 {
-    return attr != NULL && (attr->flags & WHORL_EAGER) != 0 && here != NULL &&
-           !WHORL__BUG(EAGER_IS_QUEUED) && (attr->pin == 0 || attr->pin - 1 == (int)here->index);
+    if (attr == NULL || (attr->flags & WHORL_EAGER) == 0 || here == NULL ||
+        WHORL__BUG(EAGER_IS_QUEUED)) {
+        return false;
+    }
+    const struct whorl__strand *const strand = whorl__strand_shared(task);
+    return (attr->pin == 0 || attr->pin - 1 == (int)here->index) &&
+           (strand == NULL || strand == whorl__strand_here(here));
+}
+
+static struct whorl_task *take_slot(struct whorl__runtime *runtime, struct whorl__loop *here)
+{
+    return here != NULL ? whorl__slots_take(&runtime->slots, &here->slots)
+                        : whorl__slots_take_remote(&runtime->slots);
 }
 
 static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_body *body,
                 void *arg, const struct whorl_attr *attr, struct whorl_task **ret_task)
 {
-    struct whorl_task *const task = here != NULL ? whorl__slots_take(&runtime->slots, &here->slots)
-                                                 : whorl__slots_take_remote(&runtime->slots);
+    struct whorl__strand *strand;
+    const int error = whorl__strand_choose(runtime, here, attr, &strand);
+    if (error != 0) {
+        return error;
+    }
+    struct whorl_task *const task = take_slot(runtime, here);
     if (task == NULL) {
+        if (strand != NULL) {
+            whorl__strand_drop(strand);
+        }
         return -ENOMEM;
     }
     fill(task, runtime, here, body, arg, attr, ret_task != NULL);
+    whorl__strand_set(task, strand);
     if (here != NULL) {
         whorl__count(&here->stats.spawned, 1);
     } else {
@@ -200,7 +222,7 @@ static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_
         *ret_task = task;
     }
     whorl__state_spawn(&task->word);
-    if (WHORL_UNLIKELY(is_eager(here, attr))) {
+    if (WHORL_UNLIKELY(is_eager(here, task, attr))) {
         run_eagerly(here, task);
     } else {
         whorl__sched_submit_new(here, task);
@@ -343,6 +365,9 @@ static void finish(struct whorl_task *task, int error)
     }
     if (task->arg_free != NULL) {
         task->arg_free(task->arg);
+    }
+    if (WHORL_UNLIKELY(whorl__strand_of(task) != NULL)) {
+        whorl__strand_end(task);
     }
     const bool cancelled = error == -ECANCELED;
     const struct whorl__outcome outcome = {

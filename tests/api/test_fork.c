@@ -10,7 +10,7 @@
 #include "support/child.h"
 #include "support/play.h"
 
-#include "sched/sched.h"
+#include "sched/strand.h"
 #include "task/future.h"
 #include "sync/line.h"
 
@@ -648,11 +648,13 @@ struct tools {
     struct whorl_queue queue;
     struct whorl_rwlock rwlock;
     struct whorl_once once;
+    struct whorl_strand strand;
 };
 
 #define TOOLS                                                                                      \
     {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(1), WHORL_EVENT_INIT, WHORL_CONDITION_INIT,             \
-     WHORL_BARRIER_INIT(1), WHORL_QUEUE_INIT(1), WHORL_RWLOCK_INIT, WHORL_ONCE_INIT}
+     WHORL_BARRIER_INIT(1), WHORL_QUEUE_INIT(1), WHORL_RWLOCK_INIT, WHORL_ONCE_INIT,            \
+     WHORL_STRAND_INIT}
 
 static struct tools used = TOOLS;    /* somebody is in the middle of each when the process forks */
 static struct tools unused = TOOLS;
@@ -662,6 +664,7 @@ static void turn_tools(void)
 {
     (void)whorl__or_u32((uint32_t *)(void *)used.lock.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32(&used.semaphore.word, WHORL__LINE_LOCKED);
+    (void)whorl__or_u64(used.strand.opaque, WHORL__STRAND_MEMBER);
     (void)whorl__or_u32((uint32_t *)(void *)used.event.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.condition.opaque, WHORL__LINE_LOCKED);
     (void)whorl__or_u32((uint32_t *)(void *)used.queue.opaque, WHORL__LINE_LOCKED);
@@ -760,6 +763,11 @@ static void check_used_rwlock(void)
     whorl_rwlock_leave_write(&(struct whorl_rwlock *){&used.rwlock});
     REFUSED(whorl_once_run(&used.once, hand_over, NULL));
     REFUSED(whorl_once_destroy(&used.once));
+    REFUSED(whorl_strand_destroy(&used.strand));
+    REFUSED(whorl_strand_enter(&used.strand));
+    REFUSED(whorl_strand_run(&used.strand, NULL, always, NULL));
+    REFUSED(whorl_strand_join(&used.strand, WHORL_NEVER));
+    EXPECT(whorl_strand_current() == NULL, true);
     EXPECT(whorl_once_done(&used.once), false);
 }
 
@@ -806,6 +814,8 @@ static void check_rwlock(struct tools *tools)
     EXPECT(whorl_once_run(&tools->once, work, NULL), 0);
     EXPECT(whorl_once_done(&tools->once), true);
     EXPECT(whorl_once_destroy(&tools->once), 0);
+    EXPECT(whorl_strand_join(&tools->strand, WHORL_NEVER), 0);
+    EXPECT(whorl_strand_destroy(&tools->strand), 0);
 }
 
 static void check_queue(struct whorl_queue *queue)
@@ -859,6 +869,7 @@ static void check_new_tools(void)
     EXPECT(whorl_barrier_init(&fresh.barrier, 1), 0);
     EXPECT(whorl_rwlock_init(&fresh.rwlock), 0);
     EXPECT(whorl_once_init(&fresh.once), 0);
+    EXPECT(whorl_strand_init(&fresh.strand), 0);
     EXPECT(whorl_queue_init(&fresh.queue, WHORL_QUEUE_FIFO, 1, NULL), 0);
     check_tools(&fresh);
 }

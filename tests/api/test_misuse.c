@@ -100,6 +100,31 @@ static long cancel_handle_twice(void)
     return again;
 }
 
+static long destroy_strand_twice(void)
+{
+    struct whorl_strand strand = WHORL_STRAND_INIT;
+    const int error = whorl_strand_destroy(&strand);
+    return error == 0 ? whorl_strand_destroy(&strand) : error;
+}
+
+static long enter_destroyed_strand(void)
+{
+    struct whorl_strand strand = WHORL_STRAND_INIT;
+    must(whorl_strand_destroy(&strand));
+    return whorl_strand_enter(&strand);
+}
+
+static long join_own_strand(void)
+{
+    static struct whorl_strand strand = WHORL_STRAND_INIT;
+    int error = whorl_strand_enter(&strand);
+    if (error == 0) {
+        error = whorl_strand_join(&strand, WHORL_NEVER);
+        must(whorl_strand_enter(NULL));
+    }
+    return error;
+}
+
 /* One that was never asked, and one that was closed. */
 static long ask_closed(void)
 {
@@ -624,6 +649,19 @@ static long end_section_twice(void)
     X(select_try_event_null, \
       whorl_select_try(CASE(WHORL_CASE_EVENT(NULL)), 1), -EINVAL, -EINVAL)
 
+#define STRAND_MISUSES(X) \
+    X(strand_init_null, whorl_strand_init(NULL), -EINVAL, -EINVAL) \
+    X(strand_destroy_null, whorl_strand_destroy(NULL), -EINVAL, -EINVAL) \
+    X(strand_destroy_twice, destroy_strand_twice(), -EINVAL, -EINVAL) \
+    X(strand_current_none, IS(whorl_strand_current()), false, false) \
+    X(strand_enter_none, whorl_strand_enter(NULL), -EPERM, 0) \
+    X(strand_enter_destroyed, enter_destroyed_strand(), -EPERM, -EINVAL) \
+    X(strand_run_null, whorl_strand_run(NULL, NULL, NULL, NULL), -EINVAL, -EINVAL) \
+    X(strand_run_outside, \
+      OUTSIDE(whorl_strand_run(NULL, NULL, never_run, NULL), -EPERM), -EPERM, -EPERM) \
+    X(strand_join_null, whorl_strand_join(NULL, WHORL_NEVER), -EINVAL, -EINVAL) \
+    X(strand_join_itself, join_own_strand(), -EPERM, -EDEADLK)
+
 #define CALLBACK_MISUSES(X) \
     X(call_soon_null, whorl_call_soon(NULL, NULL, NULL, NULL), -EPERM, -EINVAL) \
     X(call_soon_no_such_loop, \
@@ -816,8 +854,8 @@ static long end_section_twice(void)
 
 #define MISUSES(X) \
     RUNTIME_MISUSES(X) TASK_MISUSES(X) TIME_MISUSES(X) FUTURE_MISUSES(X) SYNC_MISUSES(X) \
-    CALLBACK_MISUSES(X) GENERATOR_MISUSES(X) EXIT_STACK_MISUSES(X) CONTEXT_MISUSES(X) \
-    EXECUTOR_MISUSES(X) BLOCKING_MISUSES(X) IO_MISUSES(X) DEBUG_MISUSES(X)
+    STRAND_MISUSES(X) CALLBACK_MISUSES(X) GENERATOR_MISUSES(X) EXIT_STACK_MISUSES(X) \
+    CONTEXT_MISUSES(X) EXECUTOR_MISUSES(X) BLOCKING_MISUSES(X) IO_MISUSES(X) DEBUG_MISUSES(X)
 /* clang-format on */
 
 #define FUNCTION(name, call, outside, inside)                                                      \

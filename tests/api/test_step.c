@@ -599,7 +599,7 @@ static void test_step_options_that_contradict_it_are_refused(void **state)
         {.flags = WHORL_STEPPED, .loops = 2},
         {.flags = WHORL_STEPPED, .mode = WHORL_MODE_STEALING},
         {.flags = WHORL_STEPPED, .mode = WHORL_MODE_ISOLATED},
-        {.flags = WHORL_STEPPED << 1},
+        {.flags = UINT64_C(1) << 63},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct whorl_runtime *runtime = NULL;

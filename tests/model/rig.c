@@ -84,13 +84,19 @@ static void give_fiber(struct rig *rig, struct whorl_task *task)
 
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg)
 {
+    return rig_spawn_with(rig, index, body, arg, NULL);
+}
+
+struct whorl_task *rig_spawn_with(struct rig *rig, unsigned index, whorl_body *body, void *arg,
+                                  const struct whorl_attr *attr)
+{
     static struct whorl_task spawner; /* only tells whorl_spawn that a task runs here */
     struct whorl__loop *const loop = &rig->loops[index];
     struct whorl__worker *const before = whorl__tls_worker();
     struct whorl_task *task = NULL;
     whorl__tls_set_worker((struct whorl__worker *)loop);
     loop->current = &spawner;
-    MODEL_CHECK(whorl_spawn(body, arg, NULL, &task) == 0);
+    MODEL_CHECK(whorl_spawn(body, arg, attr, &task) == 0);
     loop->current = NULL;
     whorl__tls_set_worker(before);
     give_fiber(rig, task);

@@ -44,6 +44,10 @@ void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind);
 /* A task that is ready on loops[index], with a reference for the caller. */
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg);
 
+/* The same, with attributes. */
+struct whorl_task *rig_spawn_with(struct rig *rig, unsigned index, whorl_body *body, void *arg,
+                                  const struct whorl_attr *attr);
+
 /* A fiber in the cache of loops[index], for what is no task and asks for one. */
 void rig_shelve(struct rig *rig, unsigned index);
 
