@@ -1,4 +1,4 @@
-/* shop.c - data that tasks share, in three ways that are right: docs/guide/porting.md */
+/* shop.c - data that tasks share, in four ways that are right: docs/guide/porting.md */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -69,6 +69,14 @@ static int open_shop(void *spawn)
     return error;
 }
 
+static struct whorl_strand shop_strand = WHORL_STRAND_INIT;
+
+static int open_in_strand(void *arg)
+{
+    int error = whorl_strand_enter(&shop_strand); /* this task, and all that it spawns */
+    return error != 0 ? error : open_shop(arg);
+}
+
 static int run_on_one_loop(whorl_body *body, void *arg)
 {
     const struct whorl_options options = {.loops = 1};
@@ -80,6 +88,7 @@ int main(void)
     int (*spawn)(struct shop *, struct whorl_task **) = spawn_here;
     int error = run_on_one_loop(open_shop, &spawn);
     const struct whorl_options several = {.loops = 4};
+    error = error == 0 ? whorl_run(open_in_strand, &spawn, &several) : error;
     spawn = spawn_pinned;
     error = error == 0 ? whorl_run(open_shop, &spawn, &several) : error;
     spawn = spawn_anywhere;

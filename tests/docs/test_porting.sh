@@ -15,7 +15,7 @@ failed() {
 test_mt_7_example_sells_each_piece_once() {
     local sold
     sold=$(timeout 60 "$build/docs/examples/shop") || failed "shop: exit code $?"
-    [ "$sold" = "$(printf 'sold 1000, left 0\n%.0s' 1 2 3)" ] || failed "shop says: $sold"
+    [ "$sold" = "$(printf 'sold 1000, left 0\n%.0s' 1 2 3 4)" ] || failed "shop says: $sold"
 }
 
 # "CODE | what holds | what is left" of each weak row, on one line.
