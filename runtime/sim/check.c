@@ -182,14 +182,16 @@ static bool was_never_used(const struct whorl_task *task)
     return whorl__load_relaxed_u64(&task->word) == 0; /* relaxed: one thread */
 }
 
-/* A task that is nowhere else may be in line: then all who are there are seen. */
-static bool is_seen(struct whorl__sim *sim, const struct whorl_task *task)
+/* It may stand in the line of its strand, and then nowhere else. */
+static void see_in_line(const struct whorl_task *task)
 {
-    struct whorl__strand *const strand = whorl__strand_shared(task);
-    if (sim->seen[task->index] != sim->seen_round && strand != NULL) {
-        see_list(&strand->ready, "the line of a strand");
+    const struct whorl__strand *const strand = whorl__strand_shared(task);
+    struct whorl__fifo_node *node = strand != NULL ? strand->ready.head : NULL;
+    for (; node != NULL; node = node->next) {
+        if (whorl__task_of_ready(node) == task) {
+            see_queued(task, "the line of its strand");
+        }
     }
-    return sim->seen[task->index] == sim->seen_round;
 }
 
 static void find_lost(struct whorl__sim *sim, struct whorl__slots *slots)
@@ -201,8 +203,11 @@ static void find_lost(struct whorl__sim *sim, struct whorl__slots *slots)
             if (was_never_used(task)) {
                 break;
             }
-            if (phase_of(task) == WHORL__LIVE && !is_seen(sim, task) &&
-                !somebody_may_hold_one(sim)) {
+            if (phase_of(task) != WHORL__LIVE) {
+                continue;
+            }
+            see_in_line(task);
+            if (sim->seen[i] != sim->seen_round && !somebody_may_hold_one(sim)) {
                 whorl__sim_fail("K1: task %u is ready and in no place: it is lost", i);
             }
         }

@@ -33,8 +33,9 @@ extern const struct program program_executors;
 extern const struct program program_callbacks;
 extern const struct program program_generators;
 extern const struct program program_sync;
+extern const struct program program_strands;
 
-enum { PROGRAMS = 12 };
+enum { PROGRAMS = 13 };
 extern const struct program *const programs[PROGRAMS];
 
 #define ALL_FAULTS    ((UINT32_C(1) << WHORL_SIM_FAULTS) - 1)

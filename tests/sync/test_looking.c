@@ -192,11 +192,46 @@ static void test_a_refused_destroy_names_what_was_to_go(void **state)
     at_all_loops(destroy_all);
 }
 
+static int stand_by(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* With the turn: the other one is ready, and stands in line. At one loop nobody does. */
+static int look_with_the_turn(void *arg)
+{
+    static struct whorl_strand strand = WHORL_STRAND_INIT;
+    char text[16384];
+    (void)arg;
+    must(whorl_strand_enter(&strand));
+    struct whorl_task *const task = start(stand_by, NULL);
+    dump(text, sizeof text);
+    if (whorl_loop_count() > 1) {
+        expect_wait(text, "strand", &strand);
+        EXPECT(strstr(text, "state=ready") != NULL);
+    } else {
+        EXPECT(strstr(text, "waits=strand") == NULL);
+    }
+    EXPECT_IS(finish(task), 0);
+    dump(text, sizeof text);
+    EXPECT(strstr(text, "waits=strand") == NULL);
+    must(whorl_strand_enter(NULL));
+    return 0;
+}
+
+static void test_a_dump_says_whose_turn_a_ready_task_waits_for(void **state)
+{
+    (void)state;
+    at_all_loops(look_with_the_turn);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_dump_says_which_one_a_task_waits_for),
         cmocka_unit_test(test_a_refused_destroy_names_what_was_to_go),
+        cmocka_unit_test(test_a_dump_says_whose_turn_a_ready_task_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
