@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""200 people who chat: chat_clients.py CHAT LOOPS starts the server, and says what each of them saw
-that he should not have seen.
+"""200 people who chat: chat_clients.py CHAT LOOPS [kill] starts the server, and says what each of
+them saw that he should not have seen.
 
 Of every room all see the same lines in the same order, each once, from the moment they join: the
 server numbers a room's lines, and a number that is missing, or twice, or belongs to two lines, is
@@ -171,20 +171,20 @@ def start(chat, loops):
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
-def main(chat, loops):
+def main(chat, loops, end="interrupt"):
     server = start(chat, loops)
     try:
         words = server.stdout.readline().split()
         if len(words) != 2:
             return "chat does not say its port"
         asyncio.run(talk(int(words[1])))
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGINT if end == "interrupt" else signal.SIGKILL)
         code = server.wait(30)
     finally:
         server.kill()
     for line in failures[:20]:
         print("FAILED:", line)
-    if code != 0:
+    if code != (0 if end == "interrupt" else -signal.SIGKILL):
         return f"chat ends with {code}"
     print(f"{ROOMS * PEOPLE + 3} people, {len(seen)} lines, {len(failures)} failures")
     return 1 if failures else 0
