@@ -11,20 +11,7 @@
  *
  * Counting: `requests` is what asyncio calls cancelling(). Pending are: the users' requests, as one
  * (users_pending), and each open scope's own. The CANCEL bit is set while any of them is; leaving a
- * scope takes its own away, and clears the bit if no other is pending.
- *
- * A shielded section is a scope, too. What is pending of the users and of the scopes outside the
- * innermost section is held back: it is counted, and not told. So the bit stands for the scopes
- * inside that section only, and is set anew when the section is left.
- *
- *   innermost first:  timeout -> group -> SECTION -> timeout -> (users)
- *                     told by the bit     held back
- *
- *   late timer, without tags            ours
- *   timer: fires, finds the task        timer: fires, takes the task's lock, looks for its scope
- *   task:  leaves the block               - there: its request is noted in the scope; leaving takes
- *   timer: sets the request                 it back under the same lock
- *   task:  is cancelled outside           - gone: nothing happens
+ * scope takes its own away, and clears the bit if no other is pending (scope.c).
  *
  * A scope's request that is passed on is ON_ITS_WAY until the future has answered. The task may be
  * back before that, with the -ECANCELED that came of it: leaving the scope counts it as delivered.
@@ -47,26 +34,14 @@
 
 #include "task/future.h"
 #include "task/park.h"
+#include "task/pending.h"
 #include "task/why.h"
 
 #include "base/bug.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* ---- under the task's lock ---- */
-
-/* The mark stands for all that the lock protects. */
-static void lock(struct whorl_task *task)
-{
-    whorl__spin_lock(&task->lock);
-    whorl__plain_write(&task->requests);
-}
-
-static void unlock(struct whorl_task *task)
-{
-    whorl__spin_unlock(&task->lock);
-}
 
 static struct whorl__scope *find_scope_locked(struct whorl_task *task, uint64_t serial)
 {
@@ -76,16 +51,6 @@ static struct whorl__scope *find_scope_locked(struct whorl_task *task, uint64_t 
         if (scope->serial == serial) {
             break;
         }
-        scope = scope->outer;
-    }
-    return scope;
-}
-
-/* The innermost section that is open; NULL: none. */
-static struct whorl__scope *find_shield_locked(const struct whorl_task *task)
-{
-    struct whorl__scope *scope = task->scopes;
-    while (scope != NULL && !scope->shield) {
         scope = scope->outer;
     }
     return scope;
@@ -101,46 +66,14 @@ static bool is_held_locked(const struct whorl_task *task, const struct whorl__sc
     return inner != NULL && inner != scope;
 }
 
-/* Something is, and not held back. */
-static bool any_pending_locked(const struct whorl_task *task)
-{
-    const struct whorl__scope *scope = task->scopes;
-    while (scope != NULL && !scope->shield && scope->state != WHORL__SCOPE_PENDING) {
-        scope = scope->outer;
-    }
-    return scope != NULL ? !scope->shield : task->users_pending > 0;
-}
-
-static void settle_scopes_locked(struct whorl__scope *scope, const struct whorl__scope *end,
-                                 enum whorl__scope_state state)
-{
-    for (; scope != end; scope = scope->outer) {
-        if (scope->state == WHORL__SCOPE_PENDING) {
-            scope->state = state;
-        }
-    }
-}
-
 /* All that is pending and not held back is delivered, or on its way. */
 static void settle_locked(struct whorl_task *task, enum whorl__scope_state state)
 {
-    const struct whorl__scope *const shield = find_shield_locked(task);
+    const struct whorl__scope *const shield = whorl__cancel_find_shield_locked(task);
     if (shield == NULL) {
         task->users_pending = 0;
     }
-    settle_scopes_locked(task->scopes, shield, state);
-    whorl__state_cancel_clear(&task->word);
-}
-
-/* Nobody asks any more. What has ended a wait stays: the task is on its way out of it. */
-static void withdraw_locked(struct whorl_task *task)
-{
-    if (task->arrived || WHORL__BUG(UNCANCEL_WITHDRAWS_NOTHING)) {
-        return;
-    }
-    task->withdrawals++;
-    task->users_pending = 0;
-    settle_scopes_locked(task->scopes, NULL, WHORL__SCOPE_WITHDRAWN);
+    whorl__cancel_settle_scopes_locked(task->scopes, shield, state);
     whorl__state_cancel_clear(&task->word);
 }
 
@@ -228,13 +161,6 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
     }
 }
 
-/* Its message is kept apart: what is told inside the section has one of its own, or none. */
-static void note_held_locked(struct whorl_task *task, const char *message)
-{
-    struct whorl__scope *const shield = find_shield_locked(task);
-    whorl_container_of(shield, struct whorl__section, scope)->message = message;
-}
-
 static bool register_locked(struct whorl_task *task, struct request *request)
 {
     struct whorl__scope *scope = NULL;
@@ -257,7 +183,7 @@ static bool register_locked(struct whorl_task *task, struct request *request)
     }
     note_locked(task, scope, request);
     if (WHORL_UNLIKELY(held)) {
-        note_held_locked(task, request->message);
+        whorl__cancel_note_held_locked(task, request->message);
     }
     task->arrived |= request->taken && task->loop->strict;
     return true;
@@ -268,9 +194,9 @@ static bool register_locked(struct whorl_task *task, struct request *request)
 static bool make_request(struct whorl_task *task, struct request *request)
 {
     request->room = whorl__why_room(task, request->why);
-    lock(task);
+    whorl__cancel_lock(task);
     const bool made = register_locked(task, request);
-    unlock(task);
+    whorl__cancel_unlock(task);
     if (made && request->taken) {
         whorl__sched_submit(task);
     }
@@ -284,12 +210,12 @@ static void mark_delivered(struct whorl_task *task, const struct request *reques
     if (request->scope_serial == 0) {
         return;
     }
-    lock(task);
+    whorl__cancel_lock(task);
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
     if (scope != NULL) {
         scope->state = WHORL__SCOPE_DELIVERED;
     }
-    unlock(task);
+    whorl__cancel_unlock(task);
 }
 
 /*
@@ -300,18 +226,18 @@ static void mark_delivered(struct whorl_task *task, const struct request *reques
 static bool leave_pending(struct whorl_task *task, const struct request *request, bool waits)
 {
     bool taken = false;
-    lock(task);
+    whorl__cancel_lock(task);
     struct whorl__scope *const scope = find_scope_locked(task, request->scope_serial);
-    const bool stands = request->scope_serial != 0 ? scope != NULL
-                                                   : request->withdrawals == task->withdrawals;
-    const bool placed = !stands || waits || is_held_locked(task, scope) ||
-                        whorl__state_cancel(&task->word, &taken);
+    const bool stands =
+        request->scope_serial != 0 ? scope != NULL : request->withdrawals == task->withdrawals;
+    const bool placed =
+        !stands || waits || is_held_locked(task, scope) || whorl__state_cancel(&task->word, &taken);
     if (!placed) {
         task->requests -= task->requests > 0;
     } else if (stands) {
         set_pending_locked(task, scope);
     }
-    unlock(task);
+    whorl__cancel_unlock(task);
     if (taken) {
         whorl__sched_submit(task);
     }
@@ -457,9 +383,8 @@ static const struct whorl_why at_shutdown = {.cause = WHORL_WHY_SHUTDOWN};
 
 void whorl__cancel_for_shutdown(struct whorl_task *task)
 {
-    (void)request_along(task,
-                        (struct request){.message = "the runtime is ending", .shutdown = true},
-                        &at_shutdown);
+    (void)request_along(
+        task, (struct request){.message = "the runtime is ending", .shutdown = true}, &at_shutdown);
 }
 
 bool whorl__cancel_for_shutdown_again(struct whorl_task *task, const char *message)
@@ -471,9 +396,9 @@ bool whorl__cancel_for_shutdown_again(struct whorl_task *task, const char *messa
 
 void whorl__cancel_arrive(struct whorl_task *task)
 {
-    lock(task);
+    whorl__cancel_lock(task);
     task->arrived = task->loop->strict && whorl__state_cancel_pending(&task->word);
-    unlock(task);
+    whorl__cancel_unlock(task);
 }
 
 bool whorl__cancel_take(struct whorl_task *task)
@@ -481,7 +406,7 @@ bool whorl__cancel_take(struct whorl_task *task)
     if (WHORL_LIKELY(!whorl__state_cancel_pending(&task->word))) {
         return false;
     }
-    lock(task);
+    whorl__cancel_lock(task);
     const bool pending = whorl__state_cancel_pending(&task->word);
     task->arrived = false;
     if (pending) {
@@ -489,14 +414,14 @@ bool whorl__cancel_take(struct whorl_task *task)
         task->delivered_message = task->request_message;
         task->told = true;
     }
-    unlock(task);
+    whorl__cancel_unlock(task);
     return pending;
 }
 
 /* What was on its way of the scopes has arrived, or comes back. */
 static void answer_scopes_locked(struct whorl_task *task, bool accepted)
 {
-    const struct whorl__scope *const shield = find_shield_locked(task);
+    const struct whorl__scope *const shield = whorl__cancel_find_shield_locked(task);
     for (struct whorl__scope *scope = task->scopes; scope != shield; scope = scope->outer) {
         if (scope->state == WHORL__SCOPE_ON_ITS_WAY) {
             scope->state = accepted ? WHORL__SCOPE_DELIVERED : WHORL__SCOPE_PENDING;
@@ -519,20 +444,20 @@ static void answer_pending(struct whorl_task *task, const struct pending *pendin
                            bool waits)
 {
     bool taken;
-    lock(task);
+    whorl__cancel_lock(task);
     answer_scopes_locked(task, accepted);
     if (!accepted && pending->withdrawals == task->withdrawals) {
         add_users_locked(task, pending->users);
     }
-    if (!waits && any_pending_locked(task)) {
+    if (!waits && whorl__cancel_any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
     }
-    unlock(task);
+    whorl__cancel_unlock(task);
 }
 
 static unsigned count_told_users_locked(const struct whorl_task *task)
 {
-    return find_shield_locked(task) == NULL ? task->users_pending : 0;
+    return whorl__cancel_find_shield_locked(task) == NULL ? task->users_pending : 0;
 }
 
 /* What was pending goes on to what the task awaits, and why with it. */
@@ -546,7 +471,7 @@ static WHORL_COLD bool cancel_onward(struct whorl_task *task, struct whorl_futur
 
 bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
-    lock(task);
+    whorl__cancel_lock(task);
     WHORL_ASSERT(task->awaited == NULL);
     task->awaited = future;
     const bool pending = whorl__state_cancel_pending(&task->word);
@@ -556,7 +481,7 @@ bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
     if (WHORL_UNLIKELY(pending)) {
         settle_locked(task, WHORL__SCOPE_ON_ITS_WAY);
     }
-    unlock(task);
+    whorl__cancel_unlock(task);
     if (WHORL_UNLIKELY(pending)) {
         const bool accepted = cancel_onward(task, future, message);
         answer_pending(task, &taken, accepted, !accepted && is_about_to_end(task, future));
@@ -567,222 +492,13 @@ bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *fut
 void whorl__cancel_await_end(struct whorl_task *task)
 {
     bool taken;
-    lock(task);
+    whorl__cancel_lock(task);
     task->awaited = NULL;
     if (WHORL_UNLIKELY(task->users_pending > 0 || task->scopes != NULL) &&
-        any_pending_locked(task)) {
+        whorl__cancel_any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
     }
-    unlock(task);
-}
-
-/* Requests of users and of `scope` and those around it that the task has not met yet. */
-static int count_pending_locked(const struct whorl_task *task, const struct whorl__scope *scope)
-{
-    int count = task->users_pending;
-    for (; scope != NULL; scope = scope->outer) {
-        count += scope->state == WHORL__SCOPE_PENDING;
-    }
-    return count;
-}
-
-static int count_held_locked(const struct whorl_task *task)
-{
-    const struct whorl__scope *const shield = find_shield_locked(task);
-    return shield != NULL ? count_pending_locked(task, shield) : 0;
-}
-
-/* Without the lock: the list of the running task is written by itself alone. */
-bool whorl__cancel_scope_is_own_slow(const struct whorl_task *task,
-                                     const struct whorl__scope *scope)
-{
-    const struct whorl__scope *open = task->scopes;
-    while (open != NULL && open != scope) {
-        open = open->outer;
-    }
-    return open != NULL;
-}
-
-enum { WHAT_BYTES = WHORL_TASK_NAME_MAX + 64 };
-
-/* What is wrong with leaving it; `self` is who tries, NULL outside of a task. May lie in `room`. */
-static const char *what_is_wrong(const struct whorl__scope *scope, const struct whorl_task *self,
-                                 char room[WHAT_BYTES])
-{
-    char owner[WHORL_TASK_NAME_MAX + 1];
-    if (scope->task == NULL) {
-        return "a block that was never entered";
-    }
-    if (!whorl__scope_is_open(scope)) {
-        return scope->task == self ? "a block that it has left before"
-                                   : "a block that was left before";
-    }
-    if (scope->task == self) {
-        return "a block in which another one is still open";
-    }
-    whorl__task_copy_name(scope->task, owner, sizeof owner);
-    snprintf(room, WHAT_BYTES, "a block that task \"%s\" has entered", owner);
-    return room;
-}
-
-static WHORL_COLD _Noreturn void refuse_leave(const struct whorl__scope *scope,
-                                              struct whorl_task *self, const char *call)
-{
-    char name[WHORL_TASK_NAME_MAX + 1];
-    char room[WHAT_BYTES];
-    char text[WHORL_TASK_NAME_MAX + WHAT_BYTES + 64];
-    const char *const what = what_is_wrong(scope, self, room);
-    if (self != NULL) {
-        whorl__task_copy_name(self, name, sizeof name);
-        snprintf(text, sizeof text, "%s by task \"%s\": %s", call, name, what);
-    } else {
-        snprintf(text, sizeof text, "%s outside of a task: %s", call, what);
-    }
-    whorl__check_failed("it is the caller's innermost block", __FILE__, __LINE__, text);
-}
-
-/* Without the lock: the list of the running task is written by itself alone. */
-void whorl__cancel_scope_check(const struct whorl__scope *scope, const char *call)
-{
-    struct whorl_task *const self = whorl__task_current();
-    if (WHORL_UNLIKELY(self == NULL || scope->task != self || self->scopes != scope)) {
-        refuse_leave(scope, self, call);
-    }
-}
-
-/* Deadlines outside that are over and not told yet. */
-static int count_late_locked(const struct whorl_task *task)
-{
-    int count = 0;
-    for (const struct whorl__scope *scope = task->scopes; scope != NULL && !scope->shield;
-         scope = scope->outer) {
-        count += scope->timed && scope->state == WHORL__SCOPE_PENDING;
-    }
-    return count;
-}
-
-/*
- * Which requests are of before the block. A group's: those that the task has met; it gives the
- * others back (rows TG-10, TG-29). A timeout's, in strict order: all that there are, as in asyncio,
- * where one that is not met yet may come out as the timeout (TMO-9); but not those of deadlines
- * outside, which their own blocks tell (TMO-13). In fast order it is a matter of luck whether a
- * request comes just before the block or just after: it is as of a group, and none is lost (MT-13).
- */
-static int baseline_locked(const struct whorl_task *task, const struct whorl__scope *scope)
-{
-    const int later = scope->timed && task->loop->strict
-                          ? count_held_locked(task) + count_late_locked(task)
-                          : count_pending_locked(task, task->scopes);
-    const bool none = task->requests <= later || WHORL__BUG(TIMEOUT_COUNTS_FROM_ZERO);
-    return none ? 0 : task->requests - later;
-}
-
-void whorl__cancel_scope_enter(struct whorl_task *task, struct whorl__scope *scope)
-{
-    lock(task);
-    whorl__plain_write(&scope->outer);
-    scope->baseline = baseline_locked(task, scope);
-    scope->outer = task->scopes;
-    task->scopes = scope;
-    unlock(task);
-}
-
-/* Before the lock is taken: that has the store seen as long as the block's memory is there. */
-static void set_left(struct whorl__scope *scope)
-{
-    whorl__store_relaxed_u32(&scope->left, 1); /* relaxed: orders nothing, see scope_is_open */
-}
-
-/*
- * A deadline that came when the block was on its way out with -ECANCELED already, say by that of an
- * inner block, needs no delivery of its own: the inner block has left it to this one to tell.
- */
-bool whorl__cancel_scope_leave(struct whorl_task *task, struct whorl__scope *scope, bool cancelled)
-{
-    set_left(scope);
-    lock(task);
-    WHORL_ASSERT(task->scopes == scope); /* scope_check */
-    task->scopes = scope->outer;
-    const bool pending = scope->state == WHORL__SCOPE_PENDING;
-    if (pending && cancelled) {
-        scope->state = WHORL__SCOPE_DELIVERED;
-    }
-    const bool expired = whorl__scope_expired(scope);
-    if (scope->state != WHORL__SCOPE_QUIET && task->requests > 0 &&
-        !WHORL__BUG(TIMEOUT_KEEPS_ITS_REQUEST)) {
-        task->requests--;
-    }
-    if (task->requests == 0) {
-        withdraw_locked(task);
-    } else if (pending && !any_pending_locked(task)) {
-        whorl__state_cancel_clear(&task->word);
-    }
-    scope->others = task->requests - count_held_locked(task) > scope->baseline;
-    unlock(task);
-    return expired && (!scope->others || WHORL__BUG(TIMEOUT_HIDES_A_CANCEL));
-}
-
-/* What the scopes inside the innermost section have delivered is pending once more. True: any. */
-static bool repeat_scopes_locked(struct whorl_task *task, const struct whorl__scope *shield)
-{
-    bool any = false;
-    for (struct whorl__scope *scope = task->scopes; scope != shield; scope = scope->outer) {
-        if (scope->state == WHORL__SCOPE_DELIVERED) {
-            scope->state = WHORL__SCOPE_PENDING;
-            any = true;
-        }
-    }
-    return any;
-}
-
-/* In a section it can only have come from a scope inside. */
-void whorl__cancel_again(struct whorl_task *task)
-{
-    bool taken;
-    lock(task);
-    const struct whorl__scope *const shield = find_shield_locked(task);
-    if (shield == NULL && task->users_pending == 0) {
-        task->users_pending = 1;
-    }
-    if (shield == NULL || repeat_scopes_locked(task, shield)) {
-        task->request_message = NULL;
-        (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
-    }
-    unlock(task);
-}
-
-/* ---- shielded sections ---- */
-
-void whorl__cancel_section_enter(struct whorl_task *task, struct whorl__section *section)
-{
-    *section = (struct whorl__section){.scope.task = task,
-                                       .scope.deadline_ns = WHORL_NEVER,
-                                       .scope.serial = UINT64_MAX, /* no request's */
-                                       .scope.shield = true};
-    lock(task);
-    whorl__plain_write(&section->scope.outer);
-    section->message = task->request_message;
-    section->scope.outer = task->scopes;
-    task->scopes = &section->scope;
-    whorl__state_cancel_clear(&task->word); /* what is pending is held back from here on */
-    unlock(task);
-}
-
-void whorl__cancel_section_leave(struct whorl_task *task, struct whorl__section *section)
-{
-    bool taken;
-    set_left(&section->scope);
-    lock(task);
-    WHORL_ASSERT(task->scopes == &section->scope); /* scope_check */
-    task->scopes = section->scope.outer;
-    if (find_shield_locked(task) != NULL) {
-        note_held_locked(task, section->message);
-    }
-    if (any_pending_locked(task)) {
-        task->request_message = section->message;
-        (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */
-    }
-    unlock(task);
+    whorl__cancel_unlock(task);
 }
 
 /* ---- public ---- */
@@ -800,9 +516,9 @@ int whorl_task_cancelling(struct whorl_task *task)
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
-    lock(task);
+    whorl__cancel_lock(task);
     const int requests = task->requests;
-    unlock(task);
+    whorl__cancel_unlock(task);
     return requests;
 }
 
@@ -814,11 +530,11 @@ int whorl_uncancel(struct whorl_task *task)
     if (whorl__task_is_inherited(task)) {
         return -ECHILD;
     }
-    lock(task);
+    whorl__cancel_lock(task);
     if (task->requests > 0 && (--task->requests == 0 || WHORL__BUG(UNCANCEL_WITHDRAWS_TOO_EARLY))) {
-        withdraw_locked(task);
+        whorl__cancel_withdraw_locked(task);
     }
     const int left = task->requests;
-    unlock(task);
+    whorl__cancel_unlock(task);
     return left;
 }
