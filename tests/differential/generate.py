@@ -51,6 +51,10 @@ SYNC_WEIGHTS = {
     "yield": 8, "sleep": 6, "cancel": 10, "spawn": 4, "timeout": 5, "try": 8, "ensure": 2,
     "await": 3, "uncancel": 1, "set": 2, "soon": 3, "later": 3, "group": 2, "add": 2,
 }
+# Some of them are about a condition before all: a cancel that comes while one who was notified waits
+# for the lock again takes several steps of several tasks, all of the same condition.
+CONDITION_EVERY, CONDITION_REST = 7, 0
+CONDITION_THEME = ("with", "wait_on", "notify", "yield", "sleep", "cancel", "spawn")
 WAITS_FOR_TASKS = ("await", "group")
 SYNC_KINDS = {"lock": "l", "semaphore": "m", "bounded": "m", "event": "e", "condition": "c",
               "barrier": "b", "queue": "q", "lifo": "q", "priority": "q"}
@@ -139,7 +143,10 @@ class Generator:
         self.withs = []  # whose block is open
         if number >= SYNC_FROM:
             self.themed = self.late = self.grouped = False
-            self.weights = {k: w for k, w in SYNC_WEIGHTS.items() if k not in without}
+            self.about_condition = number % CONDITION_EVERY == CONDITION_REST
+            self.weights = {
+                k: w * (THEME_FACTOR if self.about_condition and k in CONDITION_THEME else 1)
+                for k, w in SYNC_WEIGHTS.items() if k not in without}
             self.make_tools()
         self.tasks = ["main", *"abcde"[:self.random.randint(2 if self.tools else 1, 4)]]
         self.futures = [f"f{i}" for i in range(self.random.randint(0, 2))]
@@ -162,7 +169,10 @@ class Generator:
 
     def make_tools(self):
         """Three or so, of few kinds, so that they are met."""
-        for i, kind in enumerate(self.random.sample(list(SYNC_KINDS), self.random.randint(1, 3))):
+        kinds = self.random.sample(list(SYNC_KINDS), self.random.randint(1, 3))
+        if self.about_condition:
+            kinds = ["condition"]
+        for i, kind in enumerate(kinds):
             name = f"{SYNC_KINDS[kind]}{i}"
             least = 1 if kind in ("barrier", "bounded") else 0
             self.kinds[name] = kind
