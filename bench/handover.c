@@ -4,11 +4,12 @@
  * Question:    a free lock is taken and given back; four tasks hand a lock on 100 000 times each; a
  *              message goes to and fro through two queues of one; a semaphore and an event tell who
  *              waits. How long does each take, in units of a locked compare-and-swap; and what does
- *              it cost that other loops could take the tasks over?
+ *              it cost that other loops could take the tasks over? How much longer does a task take
+ *              that is spawned into a strand which has no other?
  * Good answer: 8 units for the free lock. The hand-overs take no longer where tasks may be stolen
  *              than where they may not. 25 units for a message to and fro on one loop, 30 on two:
  *              half of what a channel of one takes in Tokio. Where a compare-and-swap takes 2.4 ns
- *              that is 19, 60 and 71 ns.
+ *              that is 19, 60 and 71 ns. In a strand at most 1.2 times.
  *
  * All tasks of a measurement are spawned by the same one. On two loops they may stay together or
  * settle one on each: that is the scheduler's to decide, and part of the question. In isolated mode
@@ -30,11 +31,15 @@
 #define STEALING_BAR  1.0
 #define PING_BAR      25.0
 #define PING_TWO_BAR  30.0
+#define STRAND_PASSES 100
+#define STRAND_TASKS  500
+#define STRAND_BAR    1.2
 
 static const char help[] =
     "Hand-overs from task to task. Exit code 1: a free lock above 8 locked compare-and-swaps,\n"
-    "contended hand-overs slower with stealing than without, or a message to and fro through two\n"
-    "queues of one above 25 on one loop, 30 on two.";
+    "contended hand-overs slower with stealing than without, a message to and fro through two\n"
+    "queues of one above 25 on one loop, 30 on two, or a task alone in a strand above 1.2 times\n"
+    "one in none.";
 
 /* What one runtime measures. */
 struct run {
@@ -45,6 +50,8 @@ struct run {
     double ping_ns;     /* to and fro */
     double permit_ns;
     double event_ns;
+    double plain_ns;    /* spawned and awaited; the best pass */
+    double strand_ns;   /* the same in a strand */
 };
 
 /* ---- alone ---- */
@@ -245,6 +252,44 @@ static int time_events(long count, double *ret_ns)
     return spent_ns < 0 ? (int)spent_ns : 0;
 }
 
+/* ---- a strand ---- */
+
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int time_spawns(struct whorl_strand *strand, double *best_ns)
+{
+    const struct whorl_attr attr = {.strand = strand};
+    int error = 0;
+    const int64_t begin_ns = whorl_now();
+    for (int i = 0; i < STRAND_TASKS && error == 0; i++) {
+        struct whorl_task *task;
+        error = whorl_spawn(do_nothing, NULL, &attr, &task);
+        if (error == 0) {
+            error = whorl_await(task, NULL);
+            whorl_task_unref(task);
+        }
+    }
+    const double each_ns = (double)(whorl_now() - begin_ns) / STRAND_TASKS;
+    *best_ns = *best_ns == 0 || each_ns < *best_ns ? each_ns : *best_ns;
+    return error;
+}
+
+/* By turns within a millisecond, so that what disturbs one disturbs both. */
+static int time_strand(struct run *run)
+{
+    struct whorl_strand strand = WHORL_STRAND_INIT;
+    int error = 0;
+    for (int i = 0; i < STRAND_PASSES && error == 0; i++) {
+        error = time_spawns(NULL, &run->plain_ns);
+        error = error != 0 ? error : time_spawns(&strand, &run->strand_ns);
+    }
+    return error;
+}
+
 /* ---- all of it ---- */
 
 static int measure(void *arg)
@@ -256,7 +301,8 @@ static int measure(void *arg)
     error = error != 0 ? error : time_handovers(HANDOVERS / part, &run->handover_ns);
     error = error != 0 ? error : time_pings(ROUND_TRIPS / part, &run->ping_ns);
     error = error != 0 ? error : time_permits(ROUND_TRIPS / part, &run->permit_ns);
-    return error != 0 ? error : time_events(ROUND_TRIPS / part, &run->event_ns);
+    error = error != 0 ? error : time_events(ROUND_TRIPS / part, &run->event_ns);
+    return error != 0 ? error : time_strand(run);
 }
 
 struct figures {
@@ -268,6 +314,9 @@ struct figures {
     struct bench_series ping;
     struct bench_series permit;
     struct bench_series event;
+    struct bench_series plain;
+    struct bench_series strand;
+    struct bench_series strand_ratio; /* of a round, whose two were measured at one time */
 };
 
 static void add_round(struct figures *figures, enum whorl_mode mode, bool quick)
@@ -285,6 +334,9 @@ static void add_round(struct figures *figures, enum whorl_mode mode, bool quick)
     bench_series_add(&figures->ping, run.ping_ns);
     bench_series_add(&figures->permit, run.permit_ns);
     bench_series_add(&figures->event, run.event_ns);
+    bench_series_add(&figures->plain, run.plain_ns);
+    bench_series_add(&figures->strand, run.strand_ns);
+    bench_series_add(&figures->strand_ratio, run.strand_ns / run.plain_ns);
 }
 
 static struct json_place place_of(const struct figures *figures, const char *load)
@@ -307,6 +359,8 @@ static void report(struct json *json, const struct figures *figures)
     report_one(json, figures, "two queues of 1", "to and fro", &figures->ping);
     report_one(json, figures, "two semaphores", "to and fro", &figures->permit);
     report_one(json, figures, "two events", "to and fro", &figures->event);
+    report_one(json, figures, "a task in no strand", "spawn and await", &figures->plain);
+    report_one(json, figures, "a task alone in a strand", "spawn and await", &figures->strand);
 }
 
 /* The bars of one runtime, in units of cas_ns. */
@@ -314,10 +368,13 @@ static int judge(struct json *json, const struct figures *figures, double cas_ns
 {
     const struct json_place lock = place_of(figures, "a free lock");
     const struct json_place pings = place_of(figures, "two queues of 1");
+    const struct json_place strand = place_of(figures, "a task alone in a strand");
     int missed = bench_report_bar(json, &lock, "lock to CAS",
                                   bench_series_median(&figures->lock) / cas_ns, LOCK_BAR, "CAS");
     missed |= bench_report_bar(json, &pings, "to and fro to CAS",
                                bench_series_median(&figures->ping) / cas_ns, ping_bar, "CAS");
+    missed |= bench_report_bar(json, &strand, "strand to plain",
+                               bench_series_median(&figures->strand_ratio), STRAND_BAR, "times");
     return missed;
 }
 
