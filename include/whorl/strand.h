@@ -26,6 +26,8 @@
  *
  * Not in the strand are callbacks that its tasks ask for (whorl_call_soon and the like, done
  * callbacks): a loop calls them between two tasks, and another loop may run the strand meanwhile.
+ * From there, and from plain threads, a task is spawned into the strand: by whorl_spawn or
+ * whorl_spawn_remote, with whorl_attr.strand.
  *
  * A strand is used by the tasks of one runtime at a time. Every call may meet every other one at
  * the same time, but for init; destroy is refused while there are tasks in it.
@@ -129,7 +131,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_strand_run(struct whorl_strand *strand,
  *   deadline_ns  absolute CLOCK_MONOTONIC nanoseconds; WHORL_NEVER waits for ever
  *
  * At some moment during the call nobody was in it; somebody may have come since. Tasks are not
- * cancelled: not at the deadline, not with the caller.
+ * cancelled: not at the deadline, not with the caller. Who is in another strand by whorl_strand_run
+ * still counts in his own, and would wait there for himself, up to the deadline.
  *
  * Returns 0, -EDEADLK (the caller is in it), -ETIMEDOUT, -ECANCELED, -EINVAL (NULL, destroyed),
  * -ENOMEM, -EPERM (a callback, and it would have to wait), -ECHILD.
