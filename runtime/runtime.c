@@ -20,6 +20,7 @@
 #include "task/context.h"
 #include "task/debugging.h"
 #include "task/generator.h"
+#include "task/inline.h"
 #include "task/locks.h"
 #include "task/park.h"
 #include "task/task.h"
@@ -35,7 +36,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define OPTION_FLAGS (WHORL_STEPPED | WHORL_STRANDED)
+#define OPTION_FLAGS      (WHORL_STEPPED | WHORL_STRANDED | WHORL_NO_INLINE)
 #define STALL_DEFAULT_NS  (2 * WHORL_MILLISECOND)
 #define REPORT_DEFAULT_NS (100 * WHORL_MILLISECOND)
 #define ROUND_DEFAULT_NS  (5 * WHORL_SECOND)
@@ -86,6 +87,7 @@ static void apply_options(struct whorl__runtime *runtime, const struct whorl_opt
 {
     runtime->loop_count = count_loops(options, runtime->topology);
     runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
+    runtime->inlines = runtime->stealing && whorl__inline_wanted(options->flags);
     runtime->stepped = is_stepped(options);
     runtime->stranded = (options->flags & WHORL_STRANDED) != 0;
     runtime->stack_class = whorl__stack_class(options->stack_bytes);

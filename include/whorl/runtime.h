@@ -40,6 +40,12 @@ enum whorl_mode {
  * strand, or with WHORL_NO_STRAND, and what they spawn. */
 #define WHORL_STRANDED 2
 
+/* whorl_options.flags: a task that is awaited before it has begun waits for its turn all the same.
+ * Without the flag, and where several loops share their work, it begins at once, in the place of
+ * the task that awaits it: docs/decisions/012-inline-await.md. Nothing changes but when it runs. In
+ * the environment: WHORL_INLINE=0. */
+#define WHORL_NO_INLINE 4
+
 /*
  * Zeroed options are the defaults. Fields to come take the place of reserved words, which stay zero
  * until then: so the size never changes, and a library that is older than a program refuses what it
@@ -70,7 +76,7 @@ struct whorl_options {
     /* 1: debug mode; -1: none; 0: debug mode if the environment has WHORL_DEBUG, and it is neither
      * empty nor "0". What it does: docs/guide/looking-inside.md. */
     int debug;
-    uint64_t flags;       /* WHORL_STEPPED, WHORL_STRANDED */
+    uint64_t flags;       /* WHORL_STEPPED, WHORL_STRANDED, WHORL_NO_INLINE */
     uint64_t reserved[2]; /* 0 */
 };
 

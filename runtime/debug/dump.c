@@ -16,6 +16,7 @@
 #include "debug/look.h"
 #include "debug/output.h"
 
+#include "sched/entry.h"
 #include "sched/roster.h"
 #include "sys/os.h"
 #include "sys/tls.h"
@@ -252,12 +253,22 @@ static void put_wait(struct dump *dump, const struct whorl__look *look)
     }
 }
 
+/* What runs in its place; or it was cancelled, and has not resumed. */
+static void put_awaits(struct dump *dump, const struct whorl__look *look)
+{
+    if (look->locked && look->awaits) {
+        put_key(dump, "awaits");
+        put_awaited(&dump->output->text, &look->awaited);
+    }
+}
+
 static void put_why_not_running(struct dump *dump, const struct whorl__look *look)
 {
     if (look->state == WHORL__LOOK_PARKED) {
         put_wait(dump, look);
     } else if (look->state == WHORL__LOOK_READY) {
         put_turn(dump, look);
+        put_awaits(dump, look);
     }
 }
 
@@ -478,7 +489,7 @@ static void put_loop(struct dump *dump, struct whorl__loop *loop)
     put_number(dump, "runtime", loop->runtime->id);
     put_word(dump, "state", loop_state(loop));
     put_current(dump, loop);
-    put_number(dump, "ring", whorl__runqueue_length(&loop->queue));
+    put_number(dump, "ring", whorl__entry_count(loop));
     put_number(dump, "hot", whorl__load_relaxed_ptr(&loop->hot) != NULL);
     put_number(dump, "bound", asleep ? 0 : whorl__load_relaxed_u32(&loop->bound_seen));
     put_word(dump, "inbox", whorl__inbox_is_empty(&loop->inbox) ? "empty" : "some");

@@ -118,6 +118,14 @@ static void read_owned_locked(struct whorl_task *task, struct whorl__look *look)
     }
 }
 
+static void read_awaited_locked(const struct whorl_task *task, struct whorl__look *look)
+{
+    look->awaits = task->awaited != NULL && !whorl__future_is_done(task->awaited);
+    if (look->awaits) {
+        look->awaited = identify(task->awaited);
+    }
+}
+
 static void read_locked(struct whorl_task *task, struct whorl__look *look)
 {
     look->locked = whorl__spin_trylock(&task->lock);
@@ -133,16 +141,17 @@ static void read_locked(struct whorl_task *task, struct whorl__look *look)
     whorl__why_read_locked(task, &look->why);
     read_owned_locked(task, look);
     read_timeouts_locked(task, look);
+    read_awaited_locked(task, look);
     read_gather_locked(task, look);
     whorl__spin_unlock(&task->lock);
 }
 
 /* ---- together ---- */
 
-/* What WAKE, CANCEL and VISIT do to the word leaves the rest as it was. */
+/* What WAKE, CANCEL, VISIT and OPEN do to the word leaves the rest as it was. */
 static bool is_same_wait(uint64_t a, uint64_t b)
 {
-    const uint64_t flags = WHORL__WAKE | WHORL__CANCEL | WHORL__VISIT;
+    const uint64_t flags = WHORL__WAKE | WHORL__CANCEL | WHORL__VISIT | WHORL__OPEN;
     return (a & ~flags) == (b & ~flags);
 }
 

@@ -56,6 +56,8 @@ struct whorl__look {
     const void *owned[WHORL__OWNED_MAX]; /* some of them; NULL: none */
     unsigned timeouts;   /* open blocks */
     int64_t timeout_ns;  /* the first deadline among them */
+    bool awaits;         /* something that is not done */
+    struct whorl__look_awaited awaited;
     bool gathers;        /* it awaits a gather */
     size_t children;     /* of that, and how many are not done */
     size_t children_pending;

@@ -8,6 +8,7 @@
  */
 #include "debug/output.h"
 
+#include "sched/entry.h"
 #include "sched/roster.h"
 #include "sys/fork.h"
 #include "sys/tls.h"
@@ -229,7 +230,7 @@ static uint64_t count_shared(const struct whorl__runtime *runtime)
 
 static uint64_t count_ring(const struct whorl__loop *loop)
 {
-    return whorl__runqueue_length(&loop->queue) + (whorl__load_relaxed_ptr(&loop->hot) != NULL);
+    return whorl__entry_count(loop) + (whorl__load_relaxed_ptr(&loop->hot) != NULL);
 }
 
 static uint64_t is_asleep(const struct whorl__loop *loop)

@@ -119,6 +119,13 @@ class Task:
             return "%s fd %d" % (what, wait >> 6)
         return "sleep" if wait & 8 else "sleep for ever"
 
+    def awaits(self):
+        """What a task awaits that is not parked: mostly another one, which runs in its place."""
+        future = self.slot["awaited"].dereference()
+        if int(future["kind"]) == KIND_TASK:
+            return "task %d" % int(pointer_to(future.address, "whorl_task")["serial"])
+        return "future 0x%x" % int(future.address)
+
     def detail(self):
         notes = []
         if self.phase == PARKED:
@@ -127,6 +134,8 @@ class Task:
             notes.append(result_of(self.slot["future"]))
         elif int(self.slot["fiber"]) == 0:
             notes.append("not begun")
+        elif not self.runs() and int(self.slot["awaited"]) != 0:
+            notes.append("awaits " + self.awaits())
         if self.state() == "ready" and int(self.slot["waits_on"]) & 7 == WAIT_STRAND:
             notes.append("strand 0x%x" % (int(self.slot["waits_on"]) >> 8 << 3))
         if self.word & CANCEL and self.phase != DONE:

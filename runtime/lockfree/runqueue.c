@@ -125,16 +125,29 @@ void *whorl__runqueue_take(struct whorl__runqueue *queue)
     return NULL;
 }
 
-unsigned whorl__runqueue_take_half_for_overflow(struct whorl__runqueue *queue, void **ret_tasks,
-                                                unsigned max)
+/* The oldest of them: all, or half. */
+static unsigned take_for_overflow(struct whorl__runqueue *queue, void **ret_tasks, unsigned max,
+                                  bool half)
 {
     const uint32_t tail = whorl__load_relaxed_u32(&queue->ring.p_tail); /* relaxed: our own */
     uint32_t head = whorl__load_relaxed_u32(&queue->ring.c_head); /* relaxed: the cas checks it */
     WHORL_ASSERT(tail - head <= WHORL_RUNQUEUE_CAPACITY);
-    const uint32_t count = smaller_of(half_rounded_up(tail - head), max);
+    const uint32_t count = smaller_of(half ? half_rounded_up(tail - head) : tail - head, max);
     copy_slots(queue, head, ret_tasks, count);
     /* acq_rel, pairs Q2 with the read of c_head in push */
     return whorl__cas_u32(&queue->ring.c_head, head, head + count) ? count : 0;
+}
+
+unsigned whorl__runqueue_take_half_for_overflow(struct whorl__runqueue *queue, void **ret_tasks,
+                                                unsigned max)
+{
+    return take_for_overflow(queue, ret_tasks, max, true);
+}
+
+unsigned whorl__runqueue_take_all_for_overflow(struct whorl__runqueue *queue, void **ret_tasks,
+                                               unsigned max)
+{
+    return take_for_overflow(queue, ret_tasks, max, false);
 }
 
 /* How many tasks the thief may copy at once: what its ring has room for, and one to run. */

@@ -46,6 +46,10 @@ void *whorl__runqueue_take(struct whorl__runqueue *queue);
 unsigned whorl__runqueue_take_half_for_overflow(struct whorl__runqueue *queue, void **ret_tasks,
                                                 unsigned max);
 
+/* Owner. The same with all there is, at most `max`. */
+unsigned whorl__runqueue_take_all_for_overflow(struct whorl__runqueue *queue, void **ret_tasks,
+                                               unsigned max);
+
 /*
  * Thief, the owner of `thief`. Takes the older half of the victim's tasks, rounded up, at most as
  * many as fit: the oldest to *ret_first, the rest to the thief's own queue. Returns how many;
@@ -63,9 +67,9 @@ unsigned whorl__runqueue_length(const struct whorl__runqueue *queue);
 /* Owner. Walks the slots; false when an invariant is broken. */
 bool whorl__runqueue_verify(const struct whorl__runqueue *queue);
 
-/* Owner. The task that will be taken after `ahead` others, if nobody steals it: only to be
- * prefetched. NULL: there are not so many. */
-static inline const void *whorl__runqueue_peek(const struct whorl__runqueue *queue, unsigned ahead)
+/* What will be taken after `ahead` others, if nobody steals it: a hint, for prefetches and figures.
+ * NULL: there are not so many. */
+static inline void *whorl__runqueue_peek(const struct whorl__runqueue *queue, unsigned ahead)
 {
     /* relaxed: what stands there may be taken at any time, and nothing is read through it */
     const unsigned head = whorl__load_relaxed_u32(&queue->ring.c_head);

@@ -106,6 +106,9 @@ struct whorl__loop {
     uint64_t called_count;          /* A: how many it has run; written by the loop only */
     bool poll_now;                  /* L: strict order: the program was called, and sees passes */
     struct whorl__callback due_call;    /* L: strict order: stands in `bound` for the timers due */
+    unsigned inline_left;           /* L: tasks that may still begin where they are awaited before
+                                       the time is looked at */
+    unsigned inlined;               /* L: how many have in this turn */
     unsigned budget;                /* L: fast order: items a turn, so that it takes about 100 us */
     int64_t polled_ns;              /* L: when the poller was asked last */
     uint64_t clocked_runs;          /* L: strict order: items run when the clock was asked last */

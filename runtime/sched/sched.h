@@ -111,6 +111,7 @@ struct whorl__runtime {
     unsigned loop_count;        /* C */
     struct whorl__loop **loops; /* C */
     bool stealing;              /* C: tasks migrate; else each loop is strict */
+    bool inlines;               /* C: and begin where they are awaited; task/inline.c */
     unsigned stack_class;       /* C: the size of a task without one of its own, rounded up */
     int64_t stall_ns;           /* C: WHORL_NEVER: no watch */
     int64_t report_ns;          /* C */
@@ -183,6 +184,8 @@ void whorl__sched_give_hot(struct whorl__loop *loop);
 /* A new task: behind what is ready, never in the hot slot. `here`: the calling thread's loop if it
  * is one of the task's runtime, else NULL. */
 void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task);
+/* A new task that is open, of this epoch: to the ring of `here`, which is fast. */
+void whorl__sched_submit_open(struct whorl__loop *here, struct whorl_task *task, uint32_t epoch);
 /* As submit, but behind what is ready: for one of several that became ready together. */
 void whorl__sched_submit_behind(struct whorl_task *task);
 /* Ends the wait that handle names, if it still is one. From anywhere. */
@@ -308,6 +311,8 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item);
 /* A task only, by the task that runs, or by a callback; one of its loop that has not begun: until
  * that leaves its stack for the first time. The caller stays where it is. */
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task);
+/* Whether the turn has time for one more of these; the caller does it then. */
+WHORL_MUST_USE bool whorl__sched_may_begin(struct whorl__loop *loop);
 /* The runtime's reference of a task, or anyone's, is given back. */
 void whorl__sched_drop(struct whorl_task *task);
 /* The same by the loop itself. */

@@ -5,31 +5,44 @@
  * Threads:    the searching loop's.
  * Invariant:  every pass looks at every other loop once; inside one level of distance it begins at
  *             a random one, so that searchers do not all meet at the same victim.
+ *             A batch of stale entries (entry.h) is no work found: it is dropped, and the search
+ *             goes on.
  *             Hot slots are taken in the last pass only: the owner is about to run what is there,
  *             and will find it in its cache.
  */
-#include "sched/sched.h"
+#include "sched/entry.h"
 
 #ifndef WHORL__STEAL_PASSES
 #    define WHORL__STEAL_PASSES 3
 #endif
 
+/* The rest of the batch is in the loop's ring, where nothing was before. */
+static struct whorl_task *first_live(struct whorl__loop *loop, void *first, unsigned count)
+{
+    struct whorl_task *const task = whorl__entry_claim(&loop->runtime->slots, first);
+    return task != NULL || count == 1 ? task : whorl__entry_take(loop);
+}
+
 static struct whorl_task *steal_from(struct whorl__loop *loop, struct whorl__loop *victim,
                                      bool hot_too)
 {
     void *first = NULL;
+    struct whorl_task *task = NULL;
     whorl__count(&loop->stats.steals_tried, 1);
     unsigned count = whorl__runqueue_steal_half(&victim->queue, &loop->queue, &first);
-    /* relaxed: a hint, the swap decides */
-    if (count == 0 && hot_too && whorl__load_relaxed_ptr(&victim->hot) != NULL) {
-        first = whorl__swap_ptr(&victim->hot, NULL);
-        count = first != NULL;
-    }
     if (count > 0) {
+        task = first_live(loop, first, count);
+    }
+    /* relaxed: a hint, the swap decides */
+    if (task == NULL && hot_too && whorl__load_relaxed_ptr(&victim->hot) != NULL) {
+        task = whorl__swap_ptr(&victim->hot, NULL);
+        count = 1;
+    }
+    if (task != NULL) {
         whorl__count(&loop->stats.steals, 1);
         whorl__count(&loop->stats.stolen, count);
     }
-    return first;
+    return task;
 }
 
 /* The loops of one level: victims[from] to victims[to - 1], from a random one on. */

@@ -13,9 +13,13 @@
  * One of a strand is queued when it has the turn; until then it is in the strand's own line, and
  * whoever gives the turn up hands it over (strand.c).
  *
+ * A new task that its spawner may await goes to the ring open, as entry.h says: no one holds it.
+ * In the shared queue every task is held: what overflows is claimed first.
+ *
  * Pairs:      B1  guest: guests + 1, queue the task ..., guests - 1 (release)
  *                 end of the runtime: guests == 0 (acquire)
  */
+#include "sched/entry.h"
 #include "sched/strand.h"
 
 /* ---- guests ---- */
@@ -85,21 +89,86 @@ struct whorl_task *whorl__sched_take_shared(struct whorl__loop *loop)
 
 /* ---- a loop's own ring ---- */
 
-static WHORL_COLD void push_overflow(struct whorl__loop *loop, struct whorl_task *task)
+/* Claims what can be claimed, in place; returns how many. */
+static unsigned claim_all(struct whorl__loop *loop, void **entries, unsigned count)
 {
-    void *tasks[WHORL_RUNQUEUE_SLOTS / 2 + 1];
-    unsigned count = whorl__runqueue_take_half_for_overflow(&loop->queue, tasks,
-                                                            WHORL_RUNQUEUE_SLOTS / 2);
-    tasks[count++] = task;
-    push_shared(&loop->runtime->shared, (struct whorl_task *const *)(void *)tasks, count);
-    whorl__count(&loop->stats.overflows, 1);
+    unsigned claimed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct whorl_task *const task = whorl__entry_claim(&loop->runtime->slots, entries[i]);
+        if (task != NULL) {
+            entries[claimed++] = task;
+        }
+    }
+    return claimed;
 }
 
-static void push_ring(struct whorl__loop *loop, struct whorl_task *task)
+static unsigned drop_stale(struct whorl__loop *loop, void **entries, unsigned count)
 {
-    if (WHORL_UNLIKELY(!whorl__runqueue_push(&loop->queue, task))) {
-        push_overflow(loop, task);
+    unsigned live = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (whorl__entry_is_live(&loop->runtime->slots, entries[i])) {
+            entries[live++] = entries[i];
+        }
     }
+    return live;
+}
+
+/* The older ones to the shared queue, and behind them the entry that found the ring full. */
+static void share_older(struct whorl__loop *loop, void **entries, unsigned count, void *entry)
+{
+    entries[count++] = entry;
+    count = claim_all(loop, entries, count);
+    if (count > 0) {
+        push_shared(&loop->runtime->shared, (struct whorl_task *const *)(void *)entries, count);
+        whorl__count(&loop->stats.overflows, 1);
+    }
+}
+
+static void push_again(struct whorl__loop *loop, void *const *entries, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const bool pushed = whorl__runqueue_push(&loop->queue, entries[i]);
+        WHORL_CHECK(pushed, "a ring has lost the room it had");
+    }
+}
+
+/*
+ * Stale entries go first. If that frees a quarter of the ring, it is enough: else somebody who
+ * spawns on would be here again soon, with all these entries to be looked at.
+ */
+static WHORL_NOINLINE WHORL_COLD void push_overflow(struct whorl__loop *loop, void *entry)
+{
+    const unsigned enough = WHORL_RUNQUEUE_CAPACITY - WHORL_RUNQUEUE_SLOTS / 4;
+    void *entries[WHORL_RUNQUEUE_SLOTS + 1];
+    unsigned count = whorl__runqueue_take_all_for_overflow(&loop->queue, entries,
+                                                           WHORL_RUNQUEUE_CAPACITY);
+    count = drop_stale(loop, entries, count);
+    if (count > enough) {
+        const unsigned older = (count + 1) / 2;
+        push_again(loop, &entries[older], count - older);
+        share_older(loop, entries, older, entry);
+    } else {
+        entries[count++] = entry;
+        push_again(loop, entries, count);
+    }
+    whorl__idle_notify(loop, loop->runtime); /* who looked meanwhile found an empty ring */
+}
+
+static inline void push_ring(struct whorl__loop *loop, void *entry)
+{
+    if (WHORL_UNLIKELY(!whorl__runqueue_push(&loop->queue, entry))) {
+        push_overflow(loop, entry);
+    }
+}
+
+unsigned whorl__entry_count(const struct whorl__loop *loop)
+{
+    unsigned count = 0;
+    void *entry;
+    for (unsigned i = 0; (entry = whorl__runqueue_peek(&loop->queue, i)) != NULL; i++) {
+        count += whorl__entry_is_live(&loop->runtime->slots, entry);
+    }
+    return count;
 }
 
 /* The newest goes to the hot slot; what was there before it to the ring, and is told. In a blocking
@@ -223,6 +292,13 @@ void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task)
     if (whorl__strand_enter(task)) {
         submit_behind(here, task);
     }
+}
+
+void whorl__sched_submit_open(struct whorl__loop *here, struct whorl_task *task, uint32_t epoch)
+{
+    WHORL_ASSERT(!stays_home(task));
+    push_ring(here, whorl__entry_open(task, epoch));
+    whorl__idle_notify(here, here->runtime);
 }
 
 void whorl__sched_submit_behind(struct whorl_task *task)

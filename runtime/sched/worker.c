@@ -27,8 +27,10 @@
  *             for the list is this thread's alone.
  *             The budget is what took about TURN_NS lately: so a socket waits about that long for
  *             its loop to look, however long tasks run. In strict order it waits for the batch.
+ *             Tasks that begin where they are awaited (task/inline.c) count in the same way.
  */
 #include "sched/culprit.h"
+#include "sched/entry.h"
 #include "sched/strand.h"
 #include "sched/unseen.h"
 
@@ -288,13 +290,34 @@ void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
     whorl__store_release_ptr(&loop->current, creator);
 }
 
+/* A turn's budget is spent; there is another one if the turn has time left. */
+static WHORL_COLD bool renew_inline(struct whorl__loop *loop)
+{
+    if (whorl__os->now_ns() - (int64_t)loop->turn_ns < TURN_NS) {
+        loop->inline_left = loop->budget;
+    }
+    return loop->inline_left > 0;
+}
+
+bool whorl__sched_may_begin(struct whorl__loop *loop)
+{
+    if (WHORL_UNLIKELY(loop->inline_left == 0) && !renew_inline(loop)) {
+        return false;
+    }
+    loop->inlined++;
+    loop->inline_left--;
+    return true;
+}
+
 /* ---- what runs next ---- */
 
 /* A task that comes from another core costs a trip for each of its lines: let them overlap. */
 static inline void prefetch_ring(const struct whorl__loop *loop)
 {
-    const char *const later = whorl__runqueue_peek(&loop->queue, 2);
-    if (later != NULL) {
+    void *const entry = whorl__runqueue_peek(&loop->queue, 2);
+    if (entry != NULL) {
+        const char *const later =
+            (const char *)whorl__entry_task(&loop->runtime->slots, entry);
         __builtin_prefetch(later);
         __builtin_prefetch(later + WHORL_CACHE_LINE);
         __builtin_prefetch(later + 2 * WHORL_CACHE_LINE);
@@ -354,7 +377,7 @@ static struct whorl__item *take_next(struct whorl__loop *loop)
     }
     if (item == NULL) {
         prefetch_ring(loop);
-        item = item_of(whorl__runqueue_take(&loop->queue));
+        item = item_of(whorl__entry_take(loop));
     }
     if (item == NULL) {
         item = take_bound(loop);
@@ -394,6 +417,7 @@ static unsigned run_ready(struct whorl__loop *loop)
     struct whorl__item *item;
     const bool timed = times_steps(loop);
     loop->calls_left = loop->calls;
+    loop->inline_left = loop->budget;
     while (ran < loop->budget && (item = take_next(loop)) != NULL) {
         run_item(loop, item, timed);
         ran++;
@@ -661,11 +685,12 @@ static void fast_turn(struct whorl__loop *loop, int64_t *now_ns)
         stop_searching(loop);
     }
     /* A searcher has nothing of its own, and takes from the shared queue as a searcher. */
+    loop->inlined = 0;
     const unsigned ran = loop->searching ? 0 : run_ready(loop);
     review_lease(loop, false);
     const int64_t start_ns = *now_ns;
     *now_ns = whorl__os->now_ns();
-    adapt_budget(loop, ran, *now_ns - start_ns);
+    adapt_budget(loop, ran + loop->inlined, *now_ns - start_ns);
     if (hold(loop)) {
         look_into_poller(loop);
         *now_ns = loop->polled_ns;
@@ -747,6 +772,9 @@ void *whorl__worker_main(void *arg)
     while (!(whorl__load_acquire_u32(&loop->runtime->stop) & WHORL__STOP_LEAVE)) {
         turn(loop, &now_ns);
     }
+    struct whorl_task *const left = whorl__entry_take(loop); /* stale entries only */
+    WHORL_ASSERT(left == NULL);
+    (void)left;
     whorl__worker_detach(loop);
     whorl__tls_set_worker(NULL);
     return NULL;

@@ -13,7 +13,8 @@
  *
  *   K1  a ready task is in exactly one place: current, in hand, hot, ring, bound list or inbox of
  *       one loop, the shared queue, or the line of its strand. What is parked, done or free is in
- *       no queue. So nothing runs twice, and nothing is lost.
+ *       no queue. So nothing runs twice, and nothing is lost. A stale entry of a ring
+ *       (sched/entry.h) is no place; what is open is in a ring, by an entry of its own.
  *   K2  idle.word counts the sleepers that are listed, and the loops that search or were woken to;
  *       stuck_count counts the stuck.
  *   K3  a loop that sleeps in its poller has no work of its own, unless its wake-up is under way.
@@ -31,6 +32,7 @@
 #include "sim/sim.h"
 
 #include "base/assert.h"
+#include "sched/entry.h"
 #include "sched/strand.h"
 
 #define PATIENCE_STALLS INT64_C(20)
@@ -99,11 +101,20 @@ static void see_queued(const struct whorl_task *task, const char *place)
     see(task, place);
 }
 
+/* By an entry of its own: only so is a task in its place that is open. */
+static void see_held(const struct whorl_task *task, const char *place)
+{
+    if (whorl__load_relaxed_u64(&task->word) & WHORL__OPEN) { /* relaxed: one thread */
+        whorl__sim_fail("K1: task %u is open, and in %s", task->index, place);
+    }
+    see_queued(task, place);
+}
+
 static void see_list(const struct whorl__fifo *fifo, const char *place)
 {
     for (struct whorl__fifo_node *node = fifo->head; node != NULL; node = node->next) {
         if (!whorl__item_is_call(whorl__item_of_ready(node))) {
-            see_queued(whorl__task_of_ready(node), place);
+            see_held(whorl__task_of_ready(node), place);
         }
     }
 }
@@ -116,16 +127,21 @@ static void see_inbox(const struct whorl__inbox *inbox)
         struct whorl__item *const item = whorl__item_of_inbox(
             whorl_container_of(entry, struct whorl__inbox_node, entry));
         if (!whorl__item_is_call(item)) {
-            see_queued(whorl__task_of_item(item), "an inbox");
+            see_held(whorl__task_of_item(item), "an inbox");
         }
     }
 }
 
-static void see_ring(const struct whorl__runqueue *queue)
+static void see_ring(const struct whorl__loop *loop)
 {
-    const unsigned length = whorl__runqueue_length(queue);
-    for (unsigned i = 0; i < length; i++) {
-        see_queued(whorl__runqueue_peek(queue, i), "a ring");
+    struct whorl__slots *const slots = &loop->runtime->slots;
+    void *entry;
+    for (unsigned i = 0; (entry = whorl__runqueue_peek(&loop->queue, i)) != NULL; i++) {
+        if (whorl__entry_is_open(entry) && whorl__entry_is_live(slots, entry)) {
+            see_queued(whorl__entry_task(slots, entry), "a ring");
+        } else if (!whorl__entry_is_open(entry)) {
+            see_held(entry, "a ring");
+        }
     }
 }
 
@@ -146,7 +162,7 @@ static void see_loop(const struct whorl__loop *loop)
     const struct whorl_task *const hot = whorl__load_relaxed_ptr(&loop->hot);
     const struct whorl_task *const current = whorl__load_relaxed_ptr(&loop->current);
     if (hot != NULL) {
-        see_queued(hot, "a hot slot");
+        see_held(hot, "a hot slot");
     }
     if (current != NULL) {
         see_with_loop(loop, current, "current");
@@ -157,12 +173,12 @@ static void see_loop(const struct whorl__loop *loop)
     for (const struct whorl__nested *nested = loop->nested; nested != NULL;
          nested = nested->outer) {
         if (nested->creator != NULL) {
-            see_queued(nested->creator, "a spawn that begins at once");
+            see_held(nested->creator, "a call to a task that begins at once");
         }
     }
     see_list(&loop->bound, "a bound list");
     see_inbox(&loop->inbox);
-    see_ring(&loop->queue);
+    see_ring(loop);
 }
 
 static bool somebody_may_hold_one(const struct whorl__sim *sim)
@@ -324,7 +340,7 @@ static bool something_lies_about(const struct whorl__runtime *runtime)
         return true;
     }
     for (unsigned i = 0; i < runtime->loop_count; i++) {
-        if (whorl__runqueue_length(&runtime->loops[i]->queue) > 0) {
+        if (whorl__entry_count(runtime->loops[i]) > 0) {
             return true;
         }
     }

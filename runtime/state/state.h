@@ -16,7 +16,7 @@
  *   PARKED  on no queue; its stack is left; the first who moves it to LIVE holds it.
  *   DONE    the body has returned, its stack is given back, nobody runs it again.
  *
- * The word: phase (bits 0-2), WAKE (3), CANCEL (4), VISIT (5), epoch (32-63).
+ * The word: phase (bits 0-2), WAKE (3), CANCEL (4), VISIT (5), OPEN (6), epoch (32-63).
  *   epoch   counts the waits of the slot, over all tasks it ever held. A handle names slot and
  *           epoch; a waker whose epoch is over changes nothing, so a timer, a descriptor or a
  *           canceller may keep a handle as long as it likes.
@@ -27,6 +27,24 @@
  *   VISIT   somebody takes a reference on a task that he knows by its slot only. Set and cleared
  *           under the task's lock, while the task is LIVE or PARKED: it does not end meanwhile, so
  *           the runtime's own reference is there to be added to. Who would end it takes the lock.
+ *   OPEN    the task has not begun, and nobody holds it: a ring has an entry that names slot and
+ *           epoch, and its spawner may run it where it awaits it (task/inline.c). Who takes the
+ *           entry out, and who awaits, each try to claim the task; the one whose cas clears OPEN
+ *           holds it, and for the other there is nothing. Never set again in the task's life.
+ *
+ *               spawn_open             claim, by one of two
+ *           FREE ------> LIVE | OPEN ----------------------> LIVE
+ *
+ * Losing interleaving, if who claims looked and then stored:
+ *
+ *   awaiter (loop 0)                   thief                      loop 1
+ *                                      takes the entry, reads OPEN
+ *   reads OPEN, stores LIVE
+ *   runs the task to its end
+ *                                      stores LIVE, runs it again
+ *
+ * Ours: both swap; the second finds OPEN gone. If the slot has another task by then, which may be
+ * OPEN itself, the entry's epoch is not that task's: the entry is stale, and is dropped.
  *
  * Losing interleaving, if a task announced itself before its stack was left:
  *
@@ -63,6 +81,7 @@ enum whorl__phase {
 #define WHORL__WAKE        UINT64_C(8)
 #define WHORL__CANCEL      UINT64_C(16)
 #define WHORL__VISIT       UINT64_C(32)
+#define WHORL__OPEN        UINT64_C(64)
 #define WHORL__EPOCH_SHIFT 32
 #define WHORL__EPOCH_ONE   (UINT64_C(1) << WHORL__EPOCH_SHIFT)
 
@@ -89,14 +108,47 @@ static inline bool whorl__state_cancel_pending(const uint64_t *word)
     return (whorl__load_relaxed_u64(word) & WHORL__CANCEL) != 0;
 }
 
-/* FREE -> LIVE, by the one who took the slot. The epoch goes on from the last task's. */
-static inline void whorl__state_spawn(uint64_t *word)
+/* FREE -> LIVE, with these bits set, by the one who took the slot. The epoch goes on from the last
+ * task's, and is returned. */
+static inline uint32_t whorl__state_spawn_with(uint64_t *word, uint64_t bits)
 {
     /* relaxed: stale handles that look now find another epoch, or LIVE, and change at most WAKE. */
     const uint64_t old = whorl__load_relaxed_u64(word);
     WHORL_ASSERT(whorl__state_phase(old) == WHORL__FREE);
     const uint64_t epoch = (old >> WHORL__EPOCH_SHIFT) + 1;
-    whorl__store_release_u64(word, (epoch << WHORL__EPOCH_SHIFT) | WHORL__LIVE);
+    whorl__store_release_u64(word, (epoch << WHORL__EPOCH_SHIFT) | WHORL__LIVE | bits);
+    return (uint32_t)epoch;
+}
+
+/* The caller holds the task. */
+static inline void whorl__state_spawn(uint64_t *word)
+{
+    (void)whorl__state_spawn_with(word, 0);
+}
+
+/* Nobody holds it: it is for who claims it. Returns its epoch. */
+static inline uint32_t whorl__state_spawn_open(uint64_t *word)
+{
+    return whorl__state_spawn_with(word, WHORL__OPEN);
+}
+
+/* A hint: the task of this epoch may be claimed. */
+static inline bool whorl__state_is_open(const uint64_t *word, uint32_t epoch)
+{
+    const uint64_t now = whorl__load_relaxed_u64(word); /* relaxed: the claim's cas decides */
+    return (now & WHORL__OPEN) != 0 && whorl__state_epoch(now) == epoch;
+}
+
+/* True: the task of this epoch was open, and the caller holds it from here on. */
+static inline bool whorl__state_claim(uint64_t *word, uint32_t epoch)
+{
+    uint64_t old = whorl__load_relaxed_u64(word); /* relaxed: the cas checks it */
+    do {
+        if ((old & WHORL__OPEN) == 0 || whorl__state_epoch(old) != epoch) {
+            return false;
+        }
+    } while (!whorl__cas_value_u64(word, &old, old & ~WHORL__OPEN)); /* Q1 has brought the rest */
+    return true;
 }
 
 /* A new wait begins, by the task itself. Returns its epoch. */
@@ -211,6 +263,7 @@ static inline bool whorl__state_finish(uint64_t *word)
     uint64_t next;
     do {
         WHORL_ASSERT(whorl__state_phase(old) == WHORL__LIVE);
+        WHORL_ASSERT((old & WHORL__OPEN) == 0);
         if (old & (WHORL__CANCEL | WHORL__VISIT)) {
             return false;
         }

@@ -34,6 +34,7 @@
 #include "task/callback.h"
 #include "task/edge.h"
 #include "task/cancel.h"
+#include "task/inline.h"
 #include "task/park.h"
 
 #include "sched/unseen.h"
@@ -158,6 +159,17 @@ static struct whorl_future *awaiter_of(const struct whorl__waiter *waiter)
     return NULL;
 }
 
+/* The task in whose place the future's task runs, on this loop: on no list. task/inline.c */
+static struct whorl_future *find_awaiter_in_place(const struct whorl_future *future)
+{
+    const struct whorl__loop *const here = whorl__loop_current();
+    const struct whorl__nested *nested = here != NULL ? here->nested : NULL;
+    while (nested != NULL && (nested->creator == NULL || nested->creator->awaited != future)) {
+        nested = nested->outer;
+    }
+    return nested != NULL ? &nested->creator->future : NULL;
+}
+
 /* Whoever is on the list cannot go before he has taken the lock, so he can be referred to. */
 size_t whorl__future_awaiters(struct whorl_future *future, struct whorl_future **ret_awaiters,
                               size_t max)
@@ -177,6 +189,10 @@ size_t whorl__future_awaiters(struct whorl_future *future, struct whorl_future *
         }
     }
     unlock(future, word);
+    struct whorl_future *const in_place = find_awaiter_in_place(future);
+    if (in_place != NULL && count++ < max) {
+        ret_awaiters[count - 1] = whorl_future_ref(in_place);
+    }
     return count;
 }
 
@@ -436,6 +452,9 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
     if (awaits && whorl__cancel_await_begin(task, future) && task->loop->strict &&
         !WHORL__BUG(CANCEL_IN_A_WAIT_TAKES_NO_PASS) && whorl__future_is_done(future)) {
         whorl__give_way(task); /* a wait that was begun takes a pass, as in asyncio */
+    }
+    if (awaits) {
+        whorl__inline_begin(task, future);
     }
     while (error == 0 && !late && !whorl__future_is_done(future) &&
            (!cancelled || (awaits && is_ending(future)))) {

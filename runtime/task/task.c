@@ -17,6 +17,7 @@
 #include "task/extra.h"
 #include "task/future.h"
 #include "task/generator.h"
+#include "task/inline.h"
 #include "task/park.h"
 #include "task/strand.h"
 
@@ -155,11 +156,7 @@ static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct
     }
 }
 
-/*
- * Until its first wait, on a fiber of its own, while the creator is not suspended but calls: errno
- * and the exceptions that the creator is handling stay the creator's.
- */
-static WHORL_COLD void run_eagerly(struct whorl__loop *here, struct whorl_task *task)
+void whorl__task_run_here(struct whorl__loop *here, struct whorl_task *task)
 {
     struct whorl__cxx held = {0};
     const int saved_errno = *here->errno_at;
@@ -221,9 +218,13 @@ static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_
     if (ret_task != NULL) {
         *ret_task = task;
     }
+    if (strand == NULL && whorl__inline_is_open(here, attr, ret_task)) {
+        whorl__sched_submit_open(here, task, whorl__state_spawn_open(&task->word));
+        return 0;
+    }
     whorl__state_spawn(&task->word);
     if (WHORL_UNLIKELY(is_eager(here, task, attr))) {
-        run_eagerly(here, task);
+        whorl__task_run_here(here, task);
     } else {
         whorl__sched_submit_new(here, task);
     }

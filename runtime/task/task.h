@@ -9,6 +9,13 @@
 /* What fibers run: one task after the other. */
 void whorl__task_entry(struct whorl__fiber *self);
 
+/*
+ * A task of this loop that has not begun runs until its first wait, on a fiber of its own, while
+ * the caller, a task or a callback, is not suspended but calls: errno and the exceptions that the
+ * caller is handling stay the caller's.
+ */
+void whorl__task_run_here(struct whorl__loop *here, struct whorl_task *task);
+
 /* Calls it so that an exception which leaves it ends the process with a word. */
 int whorl__task_call_body(whorl_body *body, void *arg);
 

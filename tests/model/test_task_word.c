@@ -3,7 +3,8 @@
  *
  * The task here is a few steps that whoever holds it carries out, as a loop would: its frame is a
  * plain field, so two holders at once, or a holder who does not see what the one before wrote, are
- * a race. That is S1 and S2, and the claim that the first who moves PARKED to LIVE holds the task.
+ * a race. That is S1 and S2, and that the first who moves PARKED to LIVE, or claims what is open,
+ * holds the task.
  *
  * Shown to fail: by --mutate of whorl__state_park_commit#1:relaxed and #2:acquire (S2, S1), and of
  * whorl__state_wake#1:release and #3:acquire, all in state/state.h; by test_planted.c, bug 1.
@@ -382,6 +383,88 @@ static void finish_two_lives(void *state)
     MODEL_CHECK((play->word & (WHORL__CANCEL | WHORL__WAKE)) == 0);
 }
 
+/* ---- a task that is open: who awaits it, a thief, and a cancel ---- */
+
+/* The only step: whoever runs it sees what its spawner has filled in, and nobody runs it again. */
+static bool step_claimed(struct play *play, unsigned step)
+{
+    MODEL_CHECK(step == 0);
+    whorl__plain_read(&play->news[0]);
+    MODEL_CHECK(play->news[0] == 7);
+    end_word(play);
+    return false;
+}
+
+static void setup_claim(void *state)
+{
+    ((struct play *)state)->step = step_claimed;
+}
+
+static void fill_and_open(struct play *play)
+{
+    whorl__plain_write(&play->news[0]);
+    play->news[0] = 7;
+    publish(play, whorl__state_spawn_open(&play->word)); /* the ring does, Q1 */
+}
+
+static bool claim_and_run(struct play *play, uint32_t epoch)
+{
+    const bool claimed = whorl__state_claim(&play->word, epoch);
+    model_note("claim of epoch %u: %s", epoch, claimed ? "won" : "lost");
+    if (claimed) {
+        run(play);
+    }
+    return claimed;
+}
+
+static void body_claim(void *state, unsigned thread)
+{
+    struct play *const play = state;
+    if (thread == 0) {
+        fill_and_open(play);
+        (void)claim_and_run(play, 1);
+    } else if (thread == 1) {
+        (void)claim_and_run(play, find_first(play));
+    } else {
+        (void)find_first(play);
+        cancel(play);
+    }
+}
+
+static void finish_claim(void *state)
+{
+    struct play *const play = state;
+    MODEL_CHECK(play->steps == 1); /* run once: by one of the two, and not by none */
+    MODEL_CHECK((play->word & WHORL__OPEN) == 0);
+    finish_end_cancel(state);
+}
+
+/* ---- its entry is stale, and the slot has an open task again ---- */
+
+static void body_stale_entry(void *state, unsigned thread)
+{
+    struct play *const play = state;
+    if (thread == 1) {
+        const uint32_t epoch = find_first(play);
+        (void)claim_and_run(play, epoch);
+        MODEL_CHECK(!claim_and_run(play, epoch));
+        return;
+    }
+    fill_and_open(play);
+    if (claim_and_run(play, 1)) {
+        whorl__state_free(&play->word);
+        MODEL_CHECK(whorl__state_spawn_open(&play->word) == 2);
+    }
+}
+
+static void finish_stale_entry(void *state)
+{
+    struct play *const play = state;
+    MODEL_CHECK(play->steps == 1);
+    const bool second = whorl__state_epoch(play->word) == 2;
+    MODEL_CHECK(second == whorl__state_is_open(&play->word, 2));
+}
+
 /* ---- a cancel before, at and after the first step: MT-14, CANC-3 ---- */
 
 struct first_step {
@@ -586,6 +669,24 @@ static const struct model models[] = {
      .body = body_two_lives,
      .finish = finish_two_lives,
      .preemptions = 2,
+     .schedules = 20000},
+    {.name = "task-word/claim",
+     .about = "an open task is run by who awaits it or by a thief, with its cancel, once",
+     .threads = 3,
+     .state_bytes = sizeof(struct play),
+     .setup = setup_claim,
+     .body = body_claim,
+     .finish = finish_claim,
+     .preemptions = 2,
+     .schedules = 20000},
+    {.name = "task-word/stale-entry",
+     .about = "an entry of the slot's last task leaves its next one open",
+     .threads = 2,
+     .state_bytes = sizeof(struct play),
+     .setup = setup_claim,
+     .body = body_stale_entry,
+     .finish = finish_stale_entry,
+     .preemptions = 3,
      .schedules = 20000},
     {.name = "task-word/first-step",
      .about = "MT-14, CANC-3: cancelled before its first step or after, its argument freed once",
