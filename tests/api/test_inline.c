@@ -520,7 +520,7 @@ static void test_inline_awaits_in_a_row_leave_others_their_turn(void **state)
 
 /* ---- awaiter against thieves ---- */
 
-enum { CROWD = 600, ROUNDS = 40 };
+enum { CROWD = 600, ROUNDS = 18 };
 
 struct crowd {
     int runs[CROWD];
