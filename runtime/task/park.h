@@ -84,13 +84,15 @@ void whorl__give_way(struct whorl_task *task);
  * the run may spend is gone the task gives way, which is a wait like others: 0, or -ECANCELED. So a
  * task for which there always is something neither keeps others from running nor is deaf to a
  * cancel. In a callback and in the exception handler, where nothing may wait, nothing gives way.
+ * Nor does a task of a strand in a call of runtime/sync: what it does between two waits is not to
+ * be interrupted by a call that asyncio would go on from. It does so in the next on a descriptor.
  */
-WHORL_MUST_USE int whorl__spent(struct whorl__loop *loop);
+WHORL_MUST_USE int whorl__spent(struct whorl__loop *loop, int cost);
 
 WHORL_MUST_USE static inline int whorl__spend(struct whorl__loop *loop, int cost)
 {
     loop->allowance -= cost;
-    return WHORL_LIKELY(loop->allowance >= 0) ? 0 : whorl__spent(loop);
+    return WHORL_LIKELY(loop->allowance >= 0) ? 0 : whorl__spent(loop, cost);
 }
 
 /* The same by whoever calls: a task, a callback, or a plain thread, which spends nothing. */

@@ -70,9 +70,13 @@ void whorl__give_way(struct whorl_task *task)
     whorl__leave_for(task, next->fiber);
 }
 
-WHORL_COLD int whorl__spent(struct whorl__loop *loop)
+WHORL_COLD int whorl__spent(struct whorl__loop *loop, int cost)
 {
     struct whorl_task *const task = loop->current;
+    if (task != NULL && cost == WHORL__COST_SYNC && whorl__strand_shared(task) != NULL) {
+        loop->allowance = 0;
+        return 0;
+    }
     loop->allowance = WHORL__ALLOWANCE;
     if (task == NULL || loop->bars.reporting) {
         return 0;

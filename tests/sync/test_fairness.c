@@ -403,6 +403,44 @@ static void test_calls_that_can_never_wait_never_give_way(void **state)
     at_loops(2, play_without_waits);
 }
 
+static int be_greedy_in_a_strand(void *arg)
+{
+    static struct whorl_strand strand = WHORL_STRAND_INIT;
+    EXPECT_IS(whorl_strand_enter(&strand), 0);
+    return be_greedy(arg);
+}
+
+static int start_strand(void *arg)
+{
+    struct pair *const pair = arg;
+    pair->greedy = start_at(be_greedy_in_a_strand, pair);
+    pair->modest = start_at(be_modest, pair);
+    return 0;
+}
+
+static int play_strands(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < KINDS; i++) {
+        const bool of_sync = i < KINDS_OF_SYNC;
+        struct pair pair;
+        open_pair(&pair, &kinds[i], WHORL_PIN(1));
+        EXPECT_IS(finish(start_at(start_strand, &pair)), 0);
+        finish_pair(&pair);
+        EXPECT_IS(pair.got, 0);
+        EXPECT(of_sync ? pair.calls == FAR_BEYOND : pair.longest <= (long)pair.most);
+        close_pair(&pair);
+    }
+    return 0;
+}
+
+/* As at one loop: what single-loop code does between two waits stays whole. */
+static void test_que_3_in_a_strand_who_need_not_wait_goes_on_as_in_asyncio(void **state)
+{
+    (void)state;
+    at_loops(2, play_strands);
+}
+
 struct outside {
     struct whorl_lock lock;
     struct whorl_future *done;
@@ -738,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_io_and_locks_share_one_allowance_at_several_loops),
         cmocka_unit_test(test_a_cancel_reaches_who_never_has_to_wait_and_nothing_is_lost),
         cmocka_unit_test(test_calls_that_can_never_wait_never_give_way),
+        cmocka_unit_test(test_que_3_in_a_strand_who_need_not_wait_goes_on_as_in_asyncio),
         cmocka_unit_test(test_callbacks_and_threads_spend_nothing),
         cmocka_unit_test(test_the_exception_handler_never_gives_way),
         cmocka_unit_test(test_an_eager_child_spends_its_own),
