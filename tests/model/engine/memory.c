@@ -33,6 +33,11 @@
 
 enum { TABLE_SLOTS = 4 * MODEL_LOCATIONS_MAX, TIME_STEP = 1 << 16, POOL_TIMES = 32 << 20 };
 
+/* Of a stack, what calls that have returned may have used; far less than a stack has. */
+enum { LEFT_BYTES = 8 << 10 };
+
+#define FRAME __builtin_frame_address(0)
+
 static struct {
     uintptr_t address;
     uint32_t execution;
@@ -152,6 +157,24 @@ static void drop_pending(struct model_thread *self, unsigned location)
     unsigned kept = 0;
     for (unsigned i = 0; i < self->pending_count; i++) {
         if (self->pending[i].location != location) {
+            self->pending[kept++] = self->pending[i];
+        }
+    }
+    self->pending_count = kept;
+}
+
+/*
+ * The running thread's stores to variables of calls that have returned. Nobody may look at these
+ * any more, and what lies there belongs to the next calls, or to the checker itself: all that is
+ * just below `at`, the frame of an operation, on the thread's own stack or on one of the scene's.
+ */
+static void drop_left(struct model_thread *self, const void *at)
+{
+    const uintptr_t frame = (uintptr_t)at;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < self->pending_count; i++) {
+        const uintptr_t address = (uintptr_t)engine.locations[self->pending[i].location].address;
+        if (address >= frame || address < frame - LEFT_BYTES) {
             self->pending[kept++] = self->pending[i];
         }
     }
@@ -498,11 +521,14 @@ static unsigned choose_place(struct model_thread *self, const struct model_locat
 
 /* ---- the operations ---- */
 
-static struct model_location *begin(struct whorl__site *site, const void *field, unsigned bytes)
+/* frame: of the operation, as its caller calls it. */
+static struct model_location *begin(struct whorl__site *site, const void *frame,
+                                    const void *field, unsigned bytes)
 {
     if (engine.current == NULL) {
         run_fail("%s: an operation outside of any execution", site->function);
     }
+    drop_left(engine.current, frame);
     if (!site->statistic) {
         run_point();
     }
@@ -531,7 +557,7 @@ static const struct model_store *choose_store(struct model_thread *self,
 
 uint64_t whorl__model_load(struct whorl__site *site, const void *field, unsigned bytes)
 {
-    struct model_location *const location = begin(site, field, bytes);
+    struct model_location *const location = begin(site, FRAME, field, bytes);
     struct model_thread *const self = engine.current;
     const struct model_pending *const pending = pending_of(self, index_of(location));
     if (pending != NULL) {
@@ -548,7 +574,7 @@ uint64_t whorl__model_load(struct whorl__site *site, const void *field, unsigned
 
 void whorl__model_store(struct whorl__site *site, void *field, unsigned bytes, uint64_t value)
 {
-    struct model_location *const location = begin(site, field, bytes);
+    struct model_location *const location = begin(site, FRAME, field, bytes);
     struct model_thread *const self = engine.current;
     const unsigned order = order_of(site);
     struct model_store store = {.value = value};
@@ -636,7 +662,7 @@ static unsigned choose_read(struct model_thread *self, struct model_location *lo
 
 uint64_t whorl__model_rmw(struct whorl__site *site, void *field, unsigned bytes, uint64_t operand)
 {
-    struct model_location *const location = begin(site, field, bytes);
+    struct model_location *const location = begin(site, FRAME, field, bytes);
     struct model_thread *const self = engine.current;
     const unsigned order = order_of(site);
     flush_before_rmw(self, location, order);
@@ -655,7 +681,7 @@ uint64_t whorl__model_rmw(struct whorl__site *site, void *field, unsigned bytes,
 bool whorl__model_cas(struct whorl__site *site, void *field, unsigned bytes, uint64_t *expected,
                       uint64_t desired)
 {
-    struct model_location *const location = begin(site, field, bytes);
+    struct model_location *const location = begin(site, FRAME, field, bytes);
     struct model_thread *const self = engine.current;
     const unsigned order = order_of(site);
     flush_before_rmw(self, location, order);
@@ -685,6 +711,7 @@ void whorl__model_fence(struct whorl__site *site)
     }
     struct model_thread *const self = engine.current;
     const unsigned order = order_of(site);
+    drop_left(self, FRAME);
     run_point();
     site->reached++;
     if ((order & WHORL__ORDER_ACQUIRE) != 0) {
