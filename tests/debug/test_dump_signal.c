@@ -127,6 +127,7 @@ static int jam_all(void *arg)
     struct whorl_task *const first = start(hold_a_loop, arg);
     struct whorl_task *const second = start(hold_a_loop, arg);
     must(pthread_create(&thread, NULL, signal_jam, arg));
+    must(whorl_join(first, WHORL_NEVER, NULL)); /* parks; an await might run it in this task's place */
     must(finish(first));
     must(finish(second));
     must(pthread_join(thread, NULL));
