@@ -127,7 +127,8 @@ static int jam_all(void *arg)
     struct whorl_task *const first = start(hold_a_loop, arg);
     struct whorl_task *const second = start(hold_a_loop, arg);
     must(pthread_create(&thread, NULL, signal_jam, arg));
-    must(whorl_join(first, WHORL_NEVER, NULL)); /* parks; an await might run it in this task's place */
+    /* It parks; an await might run that one in this task's place. */
+    must(whorl_join(first, WHORL_NEVER, NULL));
     must(finish(first));
     must(finish(second));
     must(pthread_join(thread, NULL));
