@@ -12,6 +12,8 @@
  *   alarm.c    a wake-up was lost: found late, and counted
  *   rescue.c   a loop is stuck in one task: others serve its sockets, the culprit is named
  *   worker.c   a loop's thread: the turn
+ *   run.c      one task after another: which is next, its step, what comes of it
+ *   drop.c     a reference of a task is given back
  *   report.c   what no call can tell its caller: the exception handler
  *   unseen.c   a failure that nobody has looked at
  *   atend.c    what else there is to be done at the end
@@ -305,6 +307,16 @@ void whorl__worker_detach(struct whorl__loop *loop);
 void whorl__worker_step(struct whorl__loop *loop, int64_t limit_ns);
 /* Tells the first `count` loops to leave, once no task is left. */
 void whorl__workers_stop(struct whorl__runtime *runtime, unsigned count);
+
+/* run.c */
+
+/* What a turn is to take, about; the budget follows. */
+#define WHORL__TURN_NS (100 * WHORL_MICROSECOND)
+
+/* Strict order: exactly what is ready now; what becomes ready meanwhile waits for the next turn. */
+void whorl__sched_run_batch(struct whorl__loop *loop);
+/* As many as the budget says, while there are any. Returns how many. */
+unsigned whorl__sched_run_ready(struct whorl__loop *loop);
 /* Runs a task that the loop holds until it leaves its stack, and sees to what comes of it; or a
  * call. The heart of a turn, for who drives a loop by hand. */
 void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item);
@@ -313,6 +325,9 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item);
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task);
 /* Whether the turn has time for one more of these; the caller does it then. */
 WHORL_MUST_USE bool whorl__sched_may_begin(struct whorl__loop *loop);
+
+/* drop.c */
+
 /* The runtime's reference of a task, or anyone's, is given back. */
 void whorl__sched_drop(struct whorl_task *task);
 /* The same by the loop itself. */

@@ -30,7 +30,7 @@
  * in a word that had BUSY, before it stands there. So either A's cas fails and A takes B along, or
  * B finds no BUSY.
  *
- * A task gives the turn up when its stack has been left (worker.c), or when its body is over and
+ * A task gives the turn up when its stack has been left (run.c), or when its body is over and
  * nobody knows it yet (task/strand.c): so the strand may be gone as soon as its tasks are known to
  * be. Who pops the next one has taken the turn over with it, and with that a member that keeps the
  * strand until it is submitted.

@@ -79,7 +79,7 @@ static void give_fiber(struct rig *rig, struct whorl_task *task)
     struct whorl__fiber *const fiber = make_fiber(rig, rig->spawned);
     fiber->user = task;
     rig->spawned++;
-    whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: as give_stack of worker.c */
+    whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: as give_stack of run.c */
 }
 
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg)

@@ -1,12 +1,12 @@
 /*
  * test_slots.c - task slots between loops and foreign threads: runtime/state/slots.c, and the end
- * of a task's memory in runtime/sched/worker.c.
+ * of a task's memory in runtime/sched/drop.c.
  *
  * Who has a slot writes to it as a plain field: a slot handed out twice, or before the one who gave
  * it back is done with it, is a race.
  *
  * Shown to fail: by --mutate of state/slots.c:new_chunk_locked#2:relaxed (L1), of each order of
- * sched/worker.c:let_go, and of lockfree/spinlock.h:whorl__spin_unlock#2:relaxed.
+ * sched/drop.c:let_go, and of lockfree/spinlock.h:whorl__spin_unlock#2:relaxed.
  */
 #include "model/model.h"
 
