@@ -6,7 +6,7 @@
  *   put     an item more; the first who gets is granted it
  *   take    an item less; the first who puts is granted the room
  *   done    the last one: all who join are granted
- *   shut    all who get or put are granted, and look again
+ *   shut    all who put are granted, and look again; who gets, once there is nothing left
  *
  * Who is granted looks again when he runs, for two orders:
  *
@@ -23,16 +23,24 @@
  *
  * Which of the two is decided by the runtime of who waits. Where both share a queue, an item that
  * was reserved may be taken by one who does not look at that; who misses it stands in line again.
- * After a shutdown nothing is reserved: nobody stands in line any more, and who finds nothing gets
- * -ESHUTDOWN.
+ * A shutdown leaves reservations as they are. While items are left, and all of them are somebody's,
+ * who gets stands in line as before: what another gives up is his. Who takes the last one tells all
+ * who stand there, and they get -ESHUTDOWN. In strict order nobody stands there after it.
+ *
+ *   losing order, were all of them told at once   ours
+ *   B: put: A is granted; shutdown                 the same
+ *   C: get: none that is free: -ESHUTDOWN          C: get: none that is free: stands behind A
+ *   A: is cancelled, gives its item up             A: is cancelled: C is granted the item
+ *   nobody has it, and C was told there is none
  *
  * Items lie in a ring; of a LIFO queue only its end is used, a priority queue has a heap in it.
  * More room is allocated without the lock, and then looked at anew.
  *
  * Owns:       struct queue, which is the program's struct whorl_queue.
  * Threads:    any.
- * Invariant:  reserved <= granted of the rank. While it is not shut: more items (room) than are
- *             reserved means that nobody stands in line for them who reserves.
+ * Invariant:  reserved <= granted of the rank. More items (room) than are reserved means that
+ *             nobody stands in line for them who reserves. Shut: nobody stands in line for room,
+ *             nor for items if there are none.
  * Pairs:      K3 of line.h: put - the get that has the item; task_done - join.
  * Not chosen: handing the item itself to who was granted. What a priority queue gives is decided
  *             when it is taken; and one who is cancelled would have to put it back where it was.
@@ -213,7 +221,7 @@ static bool has_some(const struct whorl__queue_use *use)
 {
     const struct queue *const queue = use->queue;
     const size_t stock = stock_of(queue, use->rank);
-    const bool all_are_free = use->reserved || queue->shut || is_strict(use->task);
+    const bool all_are_free = use->reserved || is_strict(use->task);
     return stock > (all_are_free ? 0 : queue->reserved[use->rank]);
 }
 
@@ -253,6 +261,23 @@ static void pass_on(struct whorl__queue_use *use)
     }
 }
 
+/*
+ * It is shut: who waits for an item is to look again, and to go: all, if there is none; else those
+ * who reserve nothing. The others have their turn when those before them have had theirs.
+ */
+static WHORL_NOINLINE void end_getting_locked(struct queue *queue, struct whorl__told *told)
+{
+    struct whorl__rank *const rank = &queue->ranks[GET];
+    if (queue->count == 0) {
+        (void)whorl__rank_grant_all(rank, SIZE_MAX, told);
+        return;
+    }
+    for (struct whorl__stander *first = whorl__rank_first(rank);
+         first != NULL && is_strict(first->task); first = whorl__rank_first(rank)) {
+        whorl__rank_grant(rank, first, told);
+    }
+}
+
 /* So many items are done. */
 static void finish_locked(struct queue *queue, size_t items, struct whorl__told *told)
 {
@@ -264,15 +289,18 @@ static void finish_locked(struct queue *queue, size_t items, struct whorl__told 
 
 /* ---- get and put, without waiting ---- */
 
-/* 0; -EAGAIN: it would have to wait; -ESHUTDOWN. */
+/* 0; -EAGAIN: it would have to wait; -ESHUTDOWN: nothing is there, nor will be. */
 WHORL_ALWAYS_INLINE int get_locked(struct whorl__queue_use *use)
 {
     struct queue *const queue = use->queue;
     if (!has_some(use)) {
-        return queue->shut ? -ESHUTDOWN : -EAGAIN;
+        return queue->shut && queue->count == 0 ? -ESHUTDOWN : -EAGAIN;
     }
     unreserve(use);
     use->item = pop(queue);
+    if (WHORL_UNLIKELY(queue->shut)) {
+        end_getting_locked(queue, &use->told);
+    }
     if (WHORL__BUG(QUEUE_COUNTS_GETS)) {
         finish_locked(queue, 1, &use->told);
     }
@@ -636,7 +664,7 @@ int whorl_queue_shutdown(struct whorl_queue *opaque, bool immediate)
         take_all_locked(queue, &left);
         finish_locked(queue, left.count, &told);
     }
-    (void)whorl__rank_grant_all(&queue->ranks[GET], SIZE_MAX, &told);
+    end_getting_locked(queue, &told);
     (void)whorl__rank_grant_all(&queue->ranks[PUT], SIZE_MAX, &told);
     whorl__line_unlock(&queue->line, word);
     whorl__tell(&told);

@@ -4,7 +4,9 @@
  * However it goes, everybody comes to his end; no item is lost or got twice; what was done before a
  * put is seen with the item.
  *
- * Shown to fail: by --mutate of line.c (K3), and by leaving out pass_on.
+ * Shown to fail: by --mutate of line.c (K3), and by leaving out pass_on; shut-between also by
+ * turning away who finds all items reserved, shut-again by telling nobody when the last one is
+ * taken.
  */
 #include "model/model.h"
 #include "model/rig.h"
@@ -296,6 +298,81 @@ static void finish_shut(void *state)
     const int got = (scene->got[0] == 0) + (scene->got[1] == 0);
     MODEL_CHECK(scene->put[2] == 0 || scene->put[2] == -ESHUTDOWN);
     MODEL_CHECK(scene->put[2] == 0 ? scene->received == 1U << 2 && got == 1 : got == 0);
+    end(scene, 0);
+}
+
+/* ---- the same, and one who comes in between; the first in line is cancelled or not ---- */
+
+static void setup_shut_between(void *state)
+{
+    make(state, RIG_SHARING, 0);
+    spawn(state, 0, first_gets);
+}
+
+static void body_shut_between(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        (void)put_item(scene, 2);
+        MODEL_CHECK(whorl_queue_shutdown(scene->queue, false) == 0);
+        receive(scene, 2);
+    } else {
+        scene->cancelled = whorl_cancel(scene->tasks[0], "enough");
+    }
+}
+
+/* Who was told that there is none has left none. */
+static void finish_shut_between(void *state)
+{
+    struct scene *const scene = state;
+    const bool missed = scene->begun[0] && scene->got[0] != 0;
+    MODEL_CHECK(scene->put[2] == 0 && scene->received == 1U << 2);
+    MODEL_CHECK(scene->got[2] == 0 || scene->got[2] == -ESHUTDOWN);
+    MODEL_CHECK(!missed || scene->got[0] == -ESHUTDOWN ||
+                (scene->got[0] == -ECANCELED && scene->cancelled));
+    end(scene, 0);
+}
+
+/* ---- two reservations, a shutdown, and two who stand behind them ---- */
+
+static int first_gets_again(void *arg)
+{
+    struct scene *const scene = arg;
+    receive(scene, 0);
+    if (scene->got[0] == 0) {
+        receive(scene, 0);
+        MODEL_CHECK(scene->got[0] == 0 || scene->got[0] == -ESHUTDOWN);
+    }
+    return 0;
+}
+
+static void setup_shut_again(void *state)
+{
+    make(state, RIG_SHARING, 0);
+    spawn(state, 0, first_gets_again);
+    spawn(state, 1, second_gets);
+}
+
+static void body_shut_again(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+        return;
+    }
+    (void)put_item(scene, 2);
+    MODEL_CHECK(whorl_queue_shutdown(scene->queue, false) == 0);
+    receive(scene, 2);
+}
+
+static void finish_shut_again(void *state)
+{
+    struct scene *const scene = state;
+    MODEL_CHECK(scene->put[2] == 0 && scene->received == 1U << 2);
+    MODEL_CHECK(scene->got[1] == 0 || scene->got[1] == -ESHUTDOWN);
+    MODEL_CHECK(scene->got[2] == 0 || scene->got[2] == -ESHUTDOWN);
     end(scene, 0);
 }
 
@@ -604,6 +681,18 @@ static const struct model models[] = {
      .setup = setup_shut,
      .body = body_shut,
      .finish = finish_shut,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("shut-between", "QUE-19: a put, a shutdown and a get, the one in line is cancelled", 3),
+     .setup = setup_shut_between,
+     .body = body_shut_between,
+     .finish = finish_shut_between,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("shut-again", "QUE-19: one item, a shutdown, three who get", 2),
+     .setup = setup_shut_again,
+     .body = body_shut_again,
+     .finish = finish_shut_again,
      .preemptions = 2,
      .schedules = 3000},
     {SCENE("join", "K3: what was done before the last task_done", 2),

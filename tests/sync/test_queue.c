@@ -627,6 +627,62 @@ static void test_que_19_gets_drain_it_and_waiting_ones_are_told(void **state)
     at_all_loops(shut_an_empty_one);
 }
 
+/* With one loop it is as in asyncio, where nothing is reserved. */
+static int shut_with_one_reserved(void *arg)
+{
+    struct whorl_queue queue = WHORL_QUEUE_INIT(0);
+    struct user getters[2] = {{0}};
+    void *got;
+    (void)arg;
+    if (whorl_loop_count() == 1) {
+        return 0;
+    }
+    line_up(&queue, get_one, getters, 2);
+    put_now(&queue, 7);
+    EXPECT_IS(whorl_queue_shutdown(&queue, false), 0);
+    EXPECT_IS(whorl_queue_try_get(&queue, &got), -EAGAIN);
+    EXPECT_IS(whorl_queue_get(&queue, &got), -ESHUTDOWN);
+    end_all(getters, 2);
+    EXPECT_IS(getters[0].got, 0);
+    EXPECT_IS(getters[0].what, 7);
+    EXPECT_IS(getters[1].got, -ESHUTDOWN);
+    EXPECT_IS(whorl_queue_try_get(&queue, &got), -ESHUTDOWN);
+    EXPECT_IS(whorl_queue_destroy(&queue), 0);
+    return 0;
+}
+
+static void test_mt_9_a_shutdown_leaves_an_item_to_whom_it_woke(void **state)
+{
+    (void)state;
+    at_home(shut_with_one_reserved);
+}
+
+/* Who was woken does not want it: it is for the first behind him, who is not turned away. */
+static int shut_with_one_given_up(void *arg)
+{
+    struct whorl_queue queue = WHORL_QUEUE_INIT(0);
+    struct user getter[1] = {{0}};
+    void *got = NULL;
+    (void)arg;
+    line_up(&queue, get_one, getter, 1);
+    put_now(&queue, 7);
+    EXPECT_IS(whorl_queue_shutdown(&queue, false), 0);
+    EXPECT(whorl_cancel(getter[0].task, "enough"));
+    EXPECT_IS(whorl_queue_get(&queue, &got), 0);
+    EXPECT_IS(number(got), 7);
+    end_all(getter, 1);
+    EXPECT_IS(getter[0].got, -ECANCELED);
+    EXPECT_IS(get_now(&queue), -ESHUTDOWN);
+    EXPECT_IS(whorl_queue_destroy(&queue), 0);
+    return 0;
+}
+
+static void test_que_6_what_is_given_up_after_a_shutdown_is_the_next_ones(void **state)
+{
+    (void)state;
+    at_home(shut_with_one_given_up);
+}
+
 static void test_que_20_join_still_waits_for_what_was_taken(void **state)
 {
     (void)state;
@@ -963,6 +1019,8 @@ int main(void)
         cmocka_unit_test(test_que_17_all_joiners_wake_and_a_later_put_changes_nothing),
         cmocka_unit_test(test_que_18_after_a_shutdown_nothing_is_put),
         cmocka_unit_test(test_que_19_gets_drain_it_and_waiting_ones_are_told),
+        cmocka_unit_test(test_mt_9_a_shutdown_leaves_an_item_to_whom_it_woke),
+        cmocka_unit_test(test_que_6_what_is_given_up_after_a_shutdown_is_the_next_ones),
         cmocka_unit_test(test_que_20_join_still_waits_for_what_was_taken),
         cmocka_unit_test(test_que_21_an_immediate_one_empties_it_and_counts_that_as_done),
         cmocka_unit_test(test_que_22_what_was_taken_and_not_done_still_counts),
