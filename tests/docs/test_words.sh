@@ -48,6 +48,15 @@ import asyncio
 
 classes = [asyncio.Future, asyncio.Task, asyncio.Handle, asyncio.Runner, asyncio.Timeout, asyncio.TaskGroup]
 names = {name for name in asyncio.__all__ if not name.startswith("_")}
+# Of these some words come with the object: a condition's acquire is its lock's.
+shared = [asyncio.Lock(), asyncio.Event(), asyncio.Condition(), asyncio.Semaphore(), asyncio.BoundedSemaphore(),
+          asyncio.Barrier(2), asyncio.Queue(), asyncio.LifoQueue(), asyncio.PriorityQueue()]
+for made in shared:
+    cls = type(made)
+    for name in dir(made):
+        inherited = any(name in dir(base) for base in cls.__bases__) and name not in vars(cls)
+        if not name.startswith("_") and not inherited:
+            names.add(f"{cls.__name__}.{name}")
 for owner, prefix in [(cls, cls.__name__) for cls in classes] + [(asyncio.AbstractEventLoop, "loop")]:
     for name in dir(owner):
         inherited = owner is asyncio.Task and name in dir(asyncio.Future)
@@ -60,6 +69,27 @@ PYTHON
 test_list_has_what_this_python_has() {
     command -v python3 >/dev/null || { echo 'no python3: the list is not compared with it'; return; }
     failed_for "asyncio has, and $words has not" "$(comm -23 <(public_names | sort -u) <(listed))"
+}
+
+# The words of locks and queues that have nothing of whorl's beside them in page $1.
+# shellcheck disable=SC2016 # as above
+without_their_like() {
+    local word others
+    while read -r word; do
+        others=$(awk -F ' *[|] *' -v word="$word" 'index($2, "`" word "`") && $3 ~ /whorl_|-E[A-Z]+/' "$1")
+        [ -n "$others" ] || echo "$word"
+    done < <(listed | grep -E '^(Lock|Event|Condition|(Bounded)?Semaphore|Barrier|(Lifo|Priority)?Queue)(\.|$)|^Queue[A-Z]|^Broken')
+}
+
+test_locks_and_queues_have_no_gap() {
+    failed_for "$page has nothing of whorl for" "$(without_their_like $page)"
+}
+
+# shellcheck disable=SC2016 # as above
+test_a_gap_would_be_found() {
+    sed 's/^| `Condition.notify`, .*/| `Condition.notify`, `Condition.notify_all` | nothing | none |/' $page >"$work/planted"
+    [ "$(without_their_like "$work/planted")" = $'Condition.notify\nCondition.notify_all' ] ||
+        failed_for 'a gap that was planted is not found' "$(without_their_like "$work/planted"; echo '(all that is)')"
 }
 
 exported() {
@@ -83,6 +113,8 @@ test_each_function_of_the_guides_exists() {
 test_each_word_stands_in_a_table
 test_no_word_is_here_and_not_here
 test_list_has_what_this_python_has
+test_locks_and_queues_have_no_gap
+test_a_gap_would_be_found
 test_each_function_stands_in_a_guide
 test_each_function_of_the_guides_exists
 [ $failures -eq 0 ] || { echo "$failures failed"; exit 1; }
