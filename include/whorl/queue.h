@@ -203,9 +203,9 @@ WHORL_API WHORL_WARN_UNUSED int whorl_queue_join_until(struct whorl_queue *queue
  *
  *   immediate  also what is there is got by nobody: it goes to item_free, and counts as done
  *
- * Who waits to put gets -ESHUTDOWN, who waits to get an item or -ESHUTDOWN. With several loops items
- * that woke somebody stay his: who gets meanwhile waits until he has taken them, or was cancelled. A
- * second shutdown is fine, also an immediate one after one that was not.
+ * Who waits to put gets -ESHUTDOWN, who waits to get an item or -ESHUTDOWN. With several loops
+ * items that woke somebody stay his: who gets meanwhile waits until he has taken them, or was
+ * cancelled. A second shutdown is fine, also an immediate one after one that was not.
  *
  * Returns 0, -EINVAL (NULL, destroyed), -ECHILD.
  *
