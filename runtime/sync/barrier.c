@@ -61,6 +61,21 @@ static struct whorl_lock *lock_of(struct barrier *barrier)
     return whorl_condition_lock(&barrier->changed);
 }
 
+/* With the lock from here on. In a child of fork it may be free though others are inside, whom only
+ * the condition knows: then nothing may be touched. */
+static int enter(struct barrier *barrier, int64_t deadline_ns)
+{
+    int error = whorl_lock_acquire_until(lock_of(barrier), deadline_ns);
+    if (error != 0) {
+        return error;
+    }
+    error = whorl__condition_check(&barrier->changed);
+    if (error != 0) {
+        (void)whorl_lock_release(lock_of(barrier));
+    }
+    return error;
+}
+
 /* ---- with the lock ---- */
 
 /* relaxed, all of these: written with the lock; others read them for a hint */
@@ -179,7 +194,7 @@ int whorl_barrier_wait_until(struct whorl_barrier *opaque, int64_t deadline_ns,
     }
     struct barrier *const barrier = barrier_of(opaque);
     struct arrival self;
-    int error = whorl_lock_acquire_until(lock_of(barrier), deadline_ns);
+    int error = enter(barrier, deadline_ns);
     if (error != 0) {
         return error;
     }
@@ -204,7 +219,7 @@ static int change(struct whorl_barrier *opaque, enum state state)
         return -EINVAL;
     }
     struct barrier *const barrier = barrier_of(opaque);
-    const int error = whorl_lock_acquire(lock_of(barrier));
+    const int error = enter(barrier, WHORL_NEVER);
     if (error != 0) {
         return error;
     }

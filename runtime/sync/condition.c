@@ -67,6 +67,11 @@ static int check(struct condition *condition)
     return error != 0 ? error : whorl__lock_check_held(lock_of(condition));
 }
 
+int whorl__condition_check(struct whorl_condition *condition)
+{
+    return check(condition_of(condition));
+}
+
 static void notify(struct condition *condition, size_t count)
 {
     struct whorl__told told = {{0}};

@@ -6,6 +6,9 @@
 
 #include "whorl/condition.h"
 
+/* Whether the caller may wait, and notify: what whorl_condition_notify says. */
+int whorl__condition_check(struct whorl_condition *condition);
+
 /* As whorl_condition_destroy, of one that is part of a primitive: a report names that. */
 int whorl__condition_destroy_of(struct whorl_condition *condition, const void *primitive,
                                 const char *name);

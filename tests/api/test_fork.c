@@ -1210,6 +1210,71 @@ static void test_child_of_a_loop_is_neither_pinned_nor_named_after_it(void **sta
     assert_int_equal(before.status, 0);
 }
 
+/* ---- others wait, and no lock is held ---- */
+
+static struct tools waited_for = TOOLS;
+
+static int wait_at_barrier(void *index)
+{
+    return whorl_barrier_wait(&waited_for.barrier, index);
+}
+
+static int wait_for_change(void *arg)
+{
+    (void)arg;
+    must(whorl_lock_acquire(whorl_condition_lock(&waited_for.condition)));
+    const int error = whorl_condition_wait(&waited_for.condition);
+    must(whorl_lock_release(whorl_condition_lock(&waited_for.condition)));
+    return error;
+}
+
+/* The lock of each is free: what shows that somebody waits is in another word. */
+static void check_waited_for(void *arg)
+{
+    struct whorl_lock *const lock = whorl_condition_lock(&waited_for.condition);
+    (void)arg;
+    REFUSED(whorl_barrier_wait_until(&waited_for.barrier, whorl_after(0), NULL));
+    REFUSED(whorl_barrier_wait(&waited_for.barrier, NULL));
+    REFUSED(whorl_barrier_reset(&waited_for.barrier));
+    REFUSED(whorl_barrier_abort(&waited_for.barrier));
+    REFUSED(whorl_barrier_destroy(&waited_for.barrier));
+    EXPECT(whorl_lock_acquire(lock), 0);
+    REFUSED(whorl_condition_wait(&waited_for.condition));
+    REFUSED(whorl_condition_notify_all(&waited_for.condition));
+    EXPECT(whorl_lock_release(lock), 0);
+    REFUSED(whorl_condition_destroy(&waited_for.condition));
+}
+
+static int fork_beside_waiters(void *arg)
+{
+    int *const status = arg;
+    struct whorl_task *waiters[3];
+    waited_for = (struct tools)TOOLS;
+    must(whorl_barrier_init(&waited_for.barrier, 3));
+    waiters[0] = start(wait_at_barrier, NULL);
+    waiters[1] = start(wait_at_barrier, NULL);
+    waiters[2] = start(wait_for_change, NULL);
+    settle();
+    wait_until_all_others_sleep();
+    *status = run_child(&(struct child){.body = check_waited_for});
+    must(whorl_barrier_wait(&waited_for.barrier, NULL));
+    (void)whorl_cancel(waiters[2], NULL);
+    must(finish(waiters[0]));
+    must(finish(waiters[1]));
+    return finish(waiters[2]);
+}
+
+static void test_child_is_refused_what_others_wait_at_without_a_lock(void **state)
+{
+    /* It must neither count those who did not come along nor walk along their stacks. */
+    (void)state;
+    int status = -1;
+    assert_int_equal(play(1, fork_beside_waiters, &status), -ECANCELED);
+    assert_int_equal(status, 0);
+    assert_int_equal(play(2, fork_beside_waiters, &status), -ECANCELED);
+    assert_int_equal(status, 0);
+}
+
 /* ---- a body that returns ---- */
 
 struct returned {
@@ -1347,6 +1412,7 @@ int main(void)
         cmocka_unit_test(test_loop_22_child_runs_a_runtime_of_its_own),
         cmocka_unit_test(test_child_exits_in_the_ordinary_way),
         cmocka_unit_test(test_child_of_a_loop_is_neither_pinned_nor_named_after_it),
+        cmocka_unit_test(test_child_is_refused_what_others_wait_at_without_a_lock),
         cmocka_unit_test(test_body_that_returns_in_a_child_is_told_to_exit),
         cmocka_unit_test(test_forks_in_the_middle_of_everything),
     };
