@@ -24,6 +24,8 @@
  * If several can be done, one of them is drawn by lot, so that none starves. With one loop
  * (asyncio's order) it is the first of them as they stand in the array. To prefer one everywhere,
  * ask for it first: whorl_queue_try_get, then select.
+ * With several loops a task that finds one that can be done again and again gives way now and then:
+ * docs/guide/fairness.md.
  *
  * A case that can only fail counts as one that can be done: of a queue that is shut down, a put, or
  * a get when it is empty. It is then the one that was chosen, and its error is -ESHUTDOWN.
@@ -101,7 +103,8 @@ struct whorl_select_case {
  * -ECHILD (something was in use in the process that this one was forked from).
  *
  * From:    a task; a plain thread, which then blocks; a callback, if a case can be done
- * Waits:   yes, not if a case can be    Cancellation point: if it waits
+ * Waits:   yes; if a case can be done, it may give way
+ * Cancellation point: if it waits or gives way
  * Allocates: with more than WHORL_SELECT_SMALL cases; as the case that is done; with a time or a
  * deadline: room for timers, if it waits
  * Order:   as the call that the case stands for

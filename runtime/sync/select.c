@@ -521,12 +521,13 @@ static int begin(struct whorl_select_case *cases, size_t count, int64_t deadline
 
 int whorl_select_until(struct whorl_select_case *cases, size_t count, int64_t deadline_ns)
 {
-    return begin(cases, count, deadline_ns, true);
+    const int error = whorl__spend_sync();
+    return error != 0 ? error : begin(cases, count, deadline_ns, true);
 }
 
 int whorl_select(struct whorl_select_case *cases, size_t count)
 {
-    return begin(cases, count, WHORL_NEVER, true);
+    return whorl_select_until(cases, count, WHORL_NEVER);
 }
 
 int whorl_select_try(struct whorl_select_case *cases, size_t count)

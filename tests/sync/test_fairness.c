@@ -97,6 +97,15 @@ static int join_queue(struct pair *pair)
     return whorl_queue_join(&pair->queue);
 }
 
+/* There is room each time, and never an item. */
+static int select_room(struct pair *pair)
+{
+    void *item;
+    struct whorl_select_case cases[] = {WHORL_CASE_PUT(&pair->queue, NULL), WHORL_CASE_NEVER};
+    const int chosen = whorl_select(cases, 2);
+    return chosen < 0 ? chosen : whorl_queue_try_get(&pair->queue, &item);
+}
+
 static int read_byte(struct pair *pair)
 {
     char byte;
@@ -125,8 +134,8 @@ struct kind {
 static const struct kind kinds[] = {
     {take_lock, SYNC_MOST},      {take_unit, SYNC_MOST},  {read_lock, SYNC_MOST},
     {write_lock, SYNC_MOST},     {get_item, SYNC_MOST},   {put_item, SYNC_MOST},
-    {wait_for_event, SYNC_MOST}, {join_queue, SYNC_MOST}, {read_byte, IO_MOST},
-    {write_byte, IO_MOST},       {wait_for_fd, IO_MOST},
+    {wait_for_event, SYNC_MOST}, {join_queue, SYNC_MOST}, {select_room, SYNC_MOST},
+    {read_byte, IO_MOST},        {write_byte, IO_MOST},   {wait_for_fd, IO_MOST},
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0], KINDS_OF_SYNC = KINDS - 3 };
