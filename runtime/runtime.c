@@ -83,10 +83,18 @@ static unsigned count_loops(const struct whorl_options *options,
     return (unsigned)(wanted < WHORL_LOOPS_MAX ? wanted : WHORL_LOOPS_MAX);
 }
 
+/* One loop has it only for the asking: by default it is as in asyncio. */
+static bool keeps_fast_order(const struct whorl_options *options, unsigned loop_count)
+{
+    return options->mode == WHORL_MODE_STEALING ||
+           (options->mode == WHORL_MODE_AUTO && !is_stepped(options) && loop_count > 1);
+}
+
 static void apply_options(struct whorl__runtime *runtime, const struct whorl_options *options)
 {
     runtime->loop_count = count_loops(options, runtime->topology);
-    runtime->stealing = runtime->loop_count > 1 && options->mode != WHORL_MODE_ISOLATED;
+    runtime->stealing = keeps_fast_order(options, runtime->loop_count);
+    runtime->shares = runtime->stealing && runtime->loop_count > 1;
     runtime->inlines = runtime->stealing && whorl__inline_wanted(options->flags);
     runtime->stepped = is_stepped(options);
     runtime->stranded = (options->flags & WHORL_STRANDED) != 0;

@@ -21,12 +21,17 @@ typedef int whorl_body(void *arg);
 
 #define WHORL_LOOPS_MAX 1024
 
-/* How the loops share work. */
+/*
+ * In which order tasks run, and how the loops share work. STEALING is fast order: who was woken
+ * last runs next, and a task that is awaited before it has begun begins there (docs/decisions/012-
+ * inline-await.md). It may be chosen for one loop, too, which then has nobody to steal from it:
+ * for programs that divide their work into very many tasks and rely on no order among them.
+ */
 enum whorl_mode {
     WHORL_MODE_AUTO = 0, /* single for one loop, else stealing */
     WHORL_MODE_SINGLE,   /* one loop, asyncio's own order: a FIFO, batch by batch */
     WHORL_MODE_ISOLATED, /* several loops, each as a single one; nothing is stolen or rescued */
-    WHORL_MODE_STEALING  /* several loops; idle ones steal, and serve the sockets of stuck ones */
+    WHORL_MODE_STEALING  /* fast order; idle loops steal, and serve the sockets of stuck ones */
 };
 
 /* whorl_options.flags: no thread is started for the one loop that there is: it stands still until
@@ -41,9 +46,9 @@ enum whorl_mode {
 #define WHORL_STRANDED 2
 
 /* whorl_options.flags: a task that is awaited before it has begun waits for its turn all the same.
- * Without the flag, and where several loops share their work, it begins at once, in the place of
- * the task that awaits it: docs/decisions/012-inline-await.md. Nothing changes but when it runs. In
- * the environment: WHORL_INLINE=0. */
+ * Without the flag, and in fast order (enum whorl_mode), it begins at once, in the place of the
+ * task that awaits it: docs/decisions/012-inline-await.md. Nothing changes but when it runs. In the
+ * environment: WHORL_INLINE=0. */
 #define WHORL_NO_INLINE 4
 
 /*

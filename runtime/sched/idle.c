@@ -110,6 +110,9 @@ static WHORL_COLD struct whorl__loop *claim_sleeper(struct whorl__loop *from,
 
 void whorl__idle_notify(struct whorl__loop *from, struct whorl__runtime *runtime)
 {
+    if (from != NULL && !runtime->shares) {
+        return; /* the only loop is awake: it is the one that asks */
+    }
     whorl__fence_full(); /* pairs I1 */
     const uint32_t word = whorl__load_relaxed_u32(&runtime->idle.word); /* relaxed: fenced */
     if (WHORL_LIKELY(searching(word) > 0 || sleeping(word) == 0)) {

@@ -164,7 +164,7 @@ void whorl__rescue_enter_section(struct whorl__loop *loop, const char *name)
     /* relaxed, both: for reports, and for the loop itself */
     whorl__store_relaxed_u64(&loop->section_run, whorl__load_relaxed_u64(&loop->stats.runs));
     whorl__store_relaxed_ptr(&loop->section, (void *)(uintptr_t)name);
-    if (!loop->runtime->stealing) {
+    if (!loop->runtime->shares) {
         return;
     }
     whorl__sched_give_hot(loop);
@@ -279,7 +279,7 @@ static void look_at(struct whorl__loop *loop, struct sample *sample, int64_t now
     if (held_ns >= runtime->report_ns && !sample->told) {
         tell_begin(loop, sample, held_ns);
     }
-    if (runtime->stealing && (held_ns >= runtime->stall_ns || has_said_so(loop))) {
+    if (runtime->shares && (held_ns >= runtime->stall_ns || has_said_so(loop))) {
         mark_found(loop);
         if (!is_served(loop) || has_stealable(loop)) {
             whorl__idle_notify(NULL, runtime);
@@ -316,7 +316,7 @@ static void *monitor_main(void *arg)
     struct whorl__runtime *const runtime = arg;
     struct sample *const samples = runtime->monitor.samples;
     const int64_t period_ns =
-        shortest(runtime->stealing ? runtime->stall_ns : WHORL_NEVER, runtime->report_ns) / 2;
+        shortest(runtime->shares ? runtime->stall_ns : WHORL_NEVER, runtime->report_ns) / 2;
     unsigned quiet_looks = 0;
     pthread_setname_np(pthread_self(), "whorl-monitor");
     /* acquire, pairs the store that stops */

@@ -112,7 +112,8 @@ struct whorl__runtime {
     uint32_t generation;        /* C: of the process it was started in; sys/fork.h */
     unsigned loop_count;        /* C */
     struct whorl__loop **loops; /* C */
-    bool stealing;              /* C: tasks migrate; else each loop is strict */
+    bool stealing;              /* C: fast order: rings, hot slots; else each loop is strict */
+    bool shares;                /* C: and other loops, which may take what one has, and serve it */
     bool inlines;               /* C: and begin where they are awaited; task/inline.c */
     unsigned stack_class;       /* C: the size of a task without one of its own, rounded up */
     int64_t stall_ns;           /* C: WHORL_NEVER: no watch */

@@ -1,7 +1,8 @@
 /*
- * Await of a task that has not begun: task/inline.c. With one loop the order is asyncio's, so it is
- * off. With several it begins where it is awaited, which these tests see by the order of what runs:
- * all loops but one are held by tasks of their own meanwhile, so that nobody else can take any.
+ * Await of a task that has not begun: task/inline.c. Where the order is asyncio's, as with one loop
+ * by default, it is off. In fast order it begins where it is awaited, which these tests see by the
+ * order of what runs: all loops but one are held by tasks of their own meanwhile, so that nobody
+ * else can take any. One loop in fast order: test_fast_order.c.
  */
 #include "support/play.h"
 

@@ -38,6 +38,7 @@ void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind)
     runtime->loop_count = loop_count;
     runtime->loops = rig->loop_list;
     runtime->stealing = kind == RIG_SHARING;
+    runtime->shares = runtime->stealing;
     runtime->scopes_made = 1; /* 0 is no scope's number */
     runtime->end_round_ns = WHORL_NEVER;
     runtime->clear = whorl__task_clear;

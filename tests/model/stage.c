@@ -120,6 +120,7 @@ void stage_begin(struct stage *stage, unsigned loop_count, enum stage_kind kind)
     runtime->loop_count = loop_count;
     runtime->loops = stage->loop_list;
     runtime->stealing = kind == STAGE_STEALING;
+    runtime->shares = runtime->stealing;
     runtime->stall_ns = WHORL_NEVER;
     runtime->report_ns = WHORL_NEVER;
     for (unsigned i = 0; i < STAGE_TASKS / WHORL__CHUNK_SLOTS; i++) {

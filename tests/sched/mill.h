@@ -58,6 +58,7 @@ static inline int mill_set_up(void **state)
     mill->runtime.loop_count = MILL_LOOPS;
     mill->runtime.loops = mill->loops;
     mill->runtime.stealing = true;
+    mill->runtime.shares = true;
     assert_int_equal(whorl__stacks_create(&mill->runtime.stacks), 0);
     for (unsigned i = 0; i < MILL_LOOPS; i++) {
         mill_add_loop(mill, i);

@@ -95,6 +95,9 @@ void options_of(const struct program *program, int loops, uint64_t seed,
     if (loops > 1 && hash_of(seed, 3) % 8 == 0) {
         ret_options->runtime.mode = WHORL_MODE_ISOLATED;
     }
+    if (loops == 1 && hash_of(seed, 3) % 2 == 0) {
+        ret_options->runtime.mode = WHORL_MODE_STEALING; /* fast order, and nobody steals */
+    }
     ret_options->runtime.debug = hash_of(seed, 6) % 4 == 0 ? 1 : -1;
     for (unsigned i = 0; i < WHORL_SIM_FAULTS; i++) {
         const bool lives_with = program->faults >> i & 1;
