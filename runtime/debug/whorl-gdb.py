@@ -22,7 +22,8 @@ FREE, LIVE, PARKED, DONE = range(4)
 WAIT_FUTURE, WAIT_SLEEP, WAIT_READ, WAIT_WRITE, WAIT_GROUP, WAIT_SYNC, WAIT_STRAND = \
     range(1, 8)
 SYNC_KINDS = ("lock", "semaphore", "event", "condition", "queue to get", "queue to put",
-              "queue to be done", "lock to read", "lock to write", "once", "select")
+              "queue to be done", "lock to read", "lock to write", "once", "select",
+              "barrier")
 KIND_TASK, KIND_GATHER, KIND_SHIELD = 1, 2, 3
 FUTURE_DONE, FUTURE_CANCELLED = 4, 8
 CANCEL = 16

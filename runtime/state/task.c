@@ -20,7 +20,7 @@ void whorl__task_copy_name(struct whorl_task *task, char *ret_name, size_t name_
 
 const char *whorl__park_sync_name(uint64_t waits_on)
 {
-    switch ((enum whorl__line_kind)(waits_on >> WHORL__PARK_KIND_SHIFT & WHORL__PARK_SYNC_MASK)) {
+    switch (whorl__park_sync_kind(waits_on)) {
     case WHORL__SYNC_LOCK:
         return "lock";
     case WHORL__SYNC_SEMAPHORE:
@@ -43,6 +43,8 @@ const char *whorl__park_sync_name(uint64_t waits_on)
         return "once";
     case WHORL__SYNC_SELECT:
         return "select";
+    case WHORL__SYNC_BARRIER:
+        return "barrier";
     }
     return "?";
 }

@@ -61,6 +61,7 @@ enum whorl__line_kind {
     WHORL__SYNC_WRITE,
     WHORL__SYNC_ONCE,
     WHORL__SYNC_SELECT,
+    WHORL__SYNC_BARRIER,
 };
 
 #define WHORL__PARK_REASON_MASK  UINT64_C(7)
@@ -322,6 +323,11 @@ static inline struct whorl_task *whorl__task_of_ready(struct whorl__fifo_node *n
 
 /* "lock": what of runtime/sync a task waits for that stored such a word. */
 const char *whorl__park_sync_name(uint64_t waits_on);
+
+static inline enum whorl__line_kind whorl__park_sync_kind(uint64_t waits_on)
+{
+    return (enum whorl__line_kind)(waits_on >> WHORL__PARK_KIND_SHIFT & WHORL__PARK_SYNC_MASK);
+}
 
 /* Its address. */
 static inline uint64_t whorl__park_sync_address(uint64_t waits_on)

@@ -136,6 +136,13 @@ static void number_all(struct barrier *barrier)
     }
 }
 
+/* A dump shows what it waits for by the barrier. */
+static int wait_for(struct barrier *barrier, whorl_predicate *predicate, int64_t deadline_ns)
+{
+    return whorl__condition_wait_for_of(&barrier->changed, predicate, barrier, deadline_ns, barrier,
+                                        WHORL__SYNC_BARRIER);
+}
+
 /* Until the round is full: 0, or why not. */
 static int meet(struct barrier *barrier, int64_t deadline_ns)
 {
@@ -145,8 +152,7 @@ static int meet(struct barrier *barrier, int64_t deadline_ns)
         tell_all(barrier);
         return 0;
     }
-    const int error =
-        whorl_condition_wait_for(&barrier->changed, has_filled, barrier, deadline_ns);
+    const int error = wait_for(barrier, has_filled, deadline_ns);
     if (error < 0) {
         return error;
     }
@@ -170,7 +176,7 @@ static void depart(struct barrier *barrier, struct arrival *self)
 
 static int wait_with_lock(struct barrier *barrier, int64_t deadline_ns, struct arrival *self)
 {
-    int error = whorl_condition_wait_for(&barrier->changed, has_drained, barrier, deadline_ns);
+    int error = wait_for(barrier, has_drained, deadline_ns);
     if (error < 0) {
         return error;
     }

@@ -135,13 +135,15 @@ static int wait_once(struct condition *condition, struct whorl__stander *stander
     return again != 0 ? again : cancelled ? -ECANCELED : error;
 }
 
-int whorl_condition_wait_until(struct whorl_condition *opaque, int64_t deadline_ns)
+/* who, kind: what a dump says of it. */
+static int wait_until(struct whorl_condition *opaque, int64_t deadline_ns, const void *who,
+                      enum whorl__line_kind kind)
 {
     struct condition *const condition = opaque != NULL ? condition_of(opaque) : NULL;
     struct whorl__stander stander;
     int error = check(condition);
     if (error == 0) {
-        error = whorl__stander_begin(&stander, condition, WHORL__SYNC_CONDITION, deadline_ns);
+        error = whorl__stander_begin(&stander, who, kind, deadline_ns);
     }
     if (error == 0) {
         error = wait_once(condition, &stander);
@@ -150,27 +152,39 @@ int whorl_condition_wait_until(struct whorl_condition *opaque, int64_t deadline_
     return error;
 }
 
+int whorl_condition_wait_until(struct whorl_condition *condition, int64_t deadline_ns)
+{
+    return wait_until(condition, deadline_ns, condition, WHORL__SYNC_CONDITION);
+}
+
 int whorl_condition_wait(struct whorl_condition *condition)
 {
     return whorl_condition_wait_until(condition, WHORL_NEVER);
 }
 
 /* At the deadline it looks once more. */
-int whorl_condition_wait_for(struct whorl_condition *condition, whorl_predicate *predicate,
-                             void *arg, int64_t deadline_ns)
+int whorl__condition_wait_for_of(struct whorl_condition *condition, whorl_predicate *predicate,
+                                 void *arg, int64_t deadline_ns, const void *who,
+                                 enum whorl__line_kind kind)
 {
-    if (condition == NULL || predicate == NULL) {
-        return -EINVAL;
-    }
     int error = 0;
     int answer = predicate(arg);
     while (answer == 0 && error == 0) {
-        error = whorl_condition_wait_until(condition, deadline_ns);
+        error = wait_until(condition, deadline_ns, who, kind);
         if (error == 0 || error == -ETIMEDOUT) {
             answer = predicate(arg);
         }
     }
     return answer != 0 ? answer : error;
+}
+
+int whorl_condition_wait_for(struct whorl_condition *condition, whorl_predicate *predicate,
+                             void *arg, int64_t deadline_ns)
+{
+    return condition == NULL || predicate == NULL
+               ? -EINVAL
+               : whorl__condition_wait_for_of(condition, predicate, arg, deadline_ns, condition,
+                                              WHORL__SYNC_CONDITION);
 }
 
 /* ---- notifying ---- */

@@ -78,8 +78,7 @@ static bool enter_write_locked(void *primitive, uint32_t *word)
 
 static bool is_reader(const struct whorl__stander *stander)
 {
-    return (stander->waits_on >> WHORL__PARK_KIND_SHIFT & WHORL__PARK_SYNC_MASK) ==
-           WHORL__SYNC_READ;
+    return whorl__park_sync_kind(stander->waits_on) == WHORL__SYNC_READ;
 }
 
 /* From the head: as many as may be in at once. */

@@ -24,7 +24,7 @@
 static volatile int finished;
 static volatile int carving;
 static int wells[2];
-static struct whorl_task *tasks[7];
+static struct whorl_task *tasks[8];
 static bool aborts;
 
 static void must(int error)
@@ -55,6 +55,11 @@ static int await_the_mason(void *mason)
 static int gather_the_guests(void *guests)
 {
     return whorl_gather(guests, 2, 0, NULL);
+}
+
+static int stand_at_the_gate(void *gate)
+{
+    return whorl_barrier_wait(gate, NULL);
 }
 
 static void carve_stone(void)
@@ -109,7 +114,7 @@ static int count_parked(void)
 
 static void *wait_until_all_are_there(void *arg)
 {
-    while (!carving || count_parked() != 5) {
+    while (!carving || count_parked() != 6) {
         usleep(1000);
     }
     everything_is_in_place();
@@ -126,6 +131,7 @@ static void spawn(int index, whorl_body *body, void *arg, const char *name, int 
 static int keep_house(void *arg)
 {
     static int64_t years = 1000000;
+    static struct whorl_barrier gate = WHORL_BARRIER_INIT(2);
     pthread_t thread;
     (void)arg;
     must(socketpair(AF_UNIX, SOCK_STREAM, 0, wells));
@@ -141,14 +147,15 @@ static int keep_house(void *arg)
     spawn(3, await_the_mason, &tasks[2], "patron", 0);
     spawn(4, gather_the_guests, tasks, "host", 0);
     spawn(6, wait_for_a_turn, NULL, "turn", 1);
+    spawn(7, stand_at_the_gate, &gate, "pilgrim", 0);
     must(-pthread_create(&thread, NULL, wait_until_all_are_there, NULL));
     must(whorl_await(tasks[2], NULL));
     must(-pthread_join(thread, NULL));
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         (void)whorl_cancel(tasks[i], NULL);
         (void)whorl_join(tasks[i], WHORL_NEVER, NULL);
     }
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         whorl_task_unref(tasks[i]); /* not before: the patron may be on its way out of its await */
     }
     close(wells[1]);

@@ -78,13 +78,15 @@ check() {
         '^ +[0-9]+  running +1  "mason"' \
         '^ +[0-9]+  parked  +0  "patron" +task [0-9]+$' \
         '^ +[0-9]+  parked  +0  "host" +gather 0x[0-9a-f]+$' \
+        '^ +[0-9]+  parked  +0  "pilgrim" +barrier 0x[0-9a-f]+$' \
         '^ +[0-9]+  done    +0  "early" +value 0x0$' \
         '^ +[0-9]+  ready   +[0-9]+  "turn" +not begun$' \
-        '^8 tasks: 1 ready, 1 running, 5 parked, 1 done$'
+        '^9 tasks: 1 ready, 1 running, 6 parked, 1 done$'
     frames_have "$file" cellar sleep_in_the_cellar whorl_sleep_until whorl__fiber_main
     frames_have "$file" well read_from_the_well whorl__fiber_main
     frames_have "$file" patron await_the_mason whorl__fiber_main
     frames_have "$file" host gather_the_guests whorl_gather whorl__fiber_main
+    frames_have "$file" pilgrim stand_at_the_gate whorl__fiber_main
     frames_have "$file" mason carve_stone be_a_mason whorl__fiber_main
     frames_have "$file" main keep_house
     [ "$(frames_of "$file" turn | tail -n +2 | head -n 1)" = '(no frames)' ] ||

@@ -15,6 +15,10 @@ struct tools {
     struct whorl_condition condition;
     struct whorl_queue empty;
     struct whorl_queue full;
+    struct whorl_rwlock written; /* somebody has it to write */
+    struct whorl_rwlock read;
+    struct whorl_once once;
+    struct whorl_barrier barrier;
     struct whorl_select_case cases[2];
 };
 
@@ -57,6 +61,27 @@ static int wait_for_done(void *arg)
     return whorl_queue_join(&((struct tools *)arg)->full);
 }
 
+static int wait_to_read(void *arg)
+{
+    return whorl_rwlock_acquire_read(&((struct tools *)arg)->written);
+}
+
+static int wait_to_write(void *arg)
+{
+    return whorl_rwlock_acquire_write(&((struct tools *)arg)->read);
+}
+
+/* One of them is in it, and the other one waits for him. */
+static int wait_for_once(void *arg)
+{
+    return whorl_once_run(&((struct tools *)arg)->once, wait_for_event, arg);
+}
+
+static int wait_for_others(void *arg)
+{
+    return whorl_barrier_wait(&((struct tools *)arg)->barrier, NULL);
+}
+
 static int wait_for_one_of(void *arg)
 {
     struct tools *const tools = arg;
@@ -88,16 +113,22 @@ static int look(void *arg)
 {
     static whorl_body *const bodies[] = {wait_for_lock, wait_for_semaphore, wait_for_event,
                                          wait_for_condition, wait_for_item, wait_for_room,
-                                         wait_for_done, wait_for_one_of};
+                                         wait_for_done, wait_to_read, wait_to_write,
+                                         wait_for_once, wait_for_once, wait_for_others,
+                                         wait_for_one_of};
     enum { COUNT = sizeof bodies / sizeof *bodies };
     struct tools tools = {WHORL_LOCK_INIT, WHORL_SEMAPHORE_INIT(0), WHORL_EVENT_INIT,
                           WHORL_CONDITION_INIT, WHORL_QUEUE_INIT(1), WHORL_QUEUE_INIT(1),
+                          WHORL_RWLOCK_INIT, WHORL_RWLOCK_INIT, WHORL_ONCE_INIT,
+                          WHORL_BARRIER_INIT(2),
                           {WHORL_CASE_GET(&tools.empty), WHORL_CASE_LOCK(&tools.lock)}};
     struct whorl_task *tasks[COUNT];
     char text[16384];
     (void)arg;
     must(whorl_lock_acquire(&tools.lock));
     must(whorl_queue_try_put(&tools.full, NULL));
+    must(whorl_rwlock_acquire_write(&tools.written));
+    must(whorl_rwlock_acquire_read(&tools.read));
     for (int i = 0; i < COUNT; i++) {
         tasks[i] = start(bodies[i], &tools);
     }
@@ -110,6 +141,10 @@ static int look(void *arg)
     expect_wait(text, "queue-get", &tools.empty);
     expect_wait(text, "queue-put", &tools.full);
     expect_wait(text, "queue-join", &tools.full);
+    expect_wait(text, "rwlock-read", &tools.written);
+    expect_wait(text, "rwlock-write", &tools.read);
+    expect_wait(text, "once", &tools.once);
+    expect_wait(text, "barrier", &tools.barrier);
     expect_wait(text, "select", tools.cases);
     EXPECT(strstr(text, "deadline=") != NULL);
     for (int i = 0; i < COUNT; i++) {
@@ -150,37 +185,40 @@ static void expect_told(int error, const char *kind, const void *what)
     told[0] = '\0';
 }
 
-static int wait_for_others(void *arg)
-{
-    return whorl_barrier_wait(arg, NULL);
-}
-
 static int destroy_all(void *arg)
 {
     static whorl_body *const bodies[] = {wait_for_lock, wait_for_semaphore, wait_for_event,
-                                         wait_for_condition, wait_for_item};
+                                         wait_for_condition, wait_for_item, wait_for_room,
+                                         wait_to_read, wait_to_write, wait_for_once,
+                                         wait_for_once, wait_for_others};
     enum { COUNT = sizeof bodies / sizeof *bodies };
-    struct tools tools = {.full = WHORL_QUEUE_INIT(1)}; /* zeroed is as good as initialised */
-    struct whorl_barrier barrier = WHORL_BARRIER_INIT(2);
-    struct whorl_task *tasks[COUNT + 1];
+    /* Zeroed is as good as initialised. */
+    struct tools tools = {.full = WHORL_QUEUE_INIT(1), .barrier = WHORL_BARRIER_INIT(2)};
+    struct whorl_task *tasks[COUNT];
     (void)arg;
     must(whorl_exception_handler_set(keep_report, NULL));
     must(whorl_lock_acquire(&tools.lock));
+    must(whorl_queue_try_put(&tools.full, NULL));
+    must(whorl_rwlock_acquire_write(&tools.written));
+    must(whorl_rwlock_acquire_read(&tools.read));
     for (int i = 0; i < COUNT; i++) {
         tasks[i] = start(bodies[i], &tools);
     }
-    tasks[COUNT] = start(wait_for_others, &barrier);
     settle();
     expect_told(whorl_lock_destroy(&tools.lock), "lock", &tools.lock);
     expect_told(whorl_semaphore_destroy(&tools.semaphore), "semaphore", &tools.semaphore);
     expect_told(whorl_event_destroy(&tools.event), "event", &tools.event);
     expect_told(whorl_condition_destroy(&tools.condition), "condition", &tools.condition);
     expect_told(whorl_queue_destroy(&tools.empty), "queue", &tools.empty);
-    expect_told(whorl_barrier_destroy(&barrier), "barrier", &barrier);
-    for (int i = 0; i <= COUNT; i++) {
+    expect_told(whorl_queue_destroy(&tools.full), "queue", &tools.full);
+    expect_told(whorl_rwlock_destroy(&tools.written), "read-write lock", &tools.written);
+    expect_told(whorl_rwlock_destroy(&tools.read), "read-write lock", &tools.read);
+    expect_told(whorl_once_destroy(&tools.once), "once", &tools.once);
+    expect_told(whorl_barrier_destroy(&tools.barrier), "barrier", &tools.barrier);
+    for (int i = 0; i < COUNT; i++) {
         (void)whorl_cancel(tasks[i], NULL);
     }
-    for (int i = 0; i <= COUNT; i++) {
+    for (int i = 0; i < COUNT; i++) {
         (void)finish(tasks[i]);
     }
     return 0;
