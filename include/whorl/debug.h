@@ -77,9 +77,10 @@ typedef int whorl_graph_visit(const struct whorl_graph_step *step, void *arg);
  *               the calls that it is in, innermost first. Not closed
  *
  * A gather awaits its children, and who awaits the gather comes behind it; so does a shield. A
- * group's task awaits the children of the group, and one in whorl_wait what it waits for.
- * Somebody who awaits in two ways is shown twice. Each step is as of a moment of its own: what ends
- * meanwhile may be missing, or be shown as done.
+ * group's task awaits the children of the group, and one in whorl_wait what it waits for. In debug
+ * mode who stands in line for a lock with WHORL_LOCK_OWNED comes behind the task that owns it (of
+ * up to four locks a task). Somebody who awaits in two ways is shown twice. Each step is as of a
+ * moment of its own: what ends meanwhile may be missing, or be shown as done.
  *
  * Returns 0, what visit returned, -EPERM (NULL outside a task), -EINVAL (visit is NULL), -ENOMEM;
  * print: what else the write failed with.

@@ -2,15 +2,17 @@
  * graph.c - the awaiters of a future, theirs, and so on, up to those whom nobody awaits.
  *
  *   nodes     every step so far: visited ones, and those on the way, linked as a stack by `next`
- *   found     the awaiters of one future
+ *   found     the awaiters of one future: who is on its list, and who waits for a task without
+ *             being there (behind.h)
  *
  * Each node has a reference on its future, so that an address stands for one future during the
  * walk. A future that was visited before is shown and not followed again: so a circle ends, and
  * the walk takes as many steps as there are awaits.
  *
  * Owns:       struct walk, on the caller's stack; its arrays.
- * Threads:    any. A future's lock is taken for each step and for nothing else.
+ * Threads:    any. One lock at a time: a future's, a task's.
  */
+#include "debug/behind.h"
 #include "debug/dump.h"
 
 #include "sched/sched.h"
@@ -41,6 +43,7 @@ struct walk {
     size_t node_count;
     size_t nodes_max;
     struct whorl_future **found;
+    size_t found_count;
     size_t found_max;
     size_t first; /* to be visited next */
 };
@@ -75,28 +78,62 @@ static void push(struct walk *walk, struct whorl_future *future, size_t parent, 
     walk->first = walk->node_count++;
 }
 
-static void drop_found(struct walk *walk, size_t count)
+static void drop_found(struct walk *walk)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < walk->found_count; i++) {
         whorl_future_unref(walk->found[i]);
     }
+    walk->found_count = 0;
 }
 
-/* All of them at one moment, however many there are. Returns their number, or -ENOMEM. */
-static ssize_t find_awaiters(struct walk *walk, struct whorl_future *future)
+static int grow_found(struct walk *walk, size_t more)
+{
+    return grow((void **)&walk->found, &walk->found_max, walk->found_count, more,
+                sizeof(struct whorl_future *));
+}
+
+/* Those on its list, all at one moment, however many there are. */
+static int find_on_list(struct walk *walk, struct whorl_future *future)
 {
     for (;;) {
         const size_t count = whorl__future_awaiters(future, walk->found, walk->found_max);
+        walk->found_count = count < walk->found_max ? count : walk->found_max;
         if (count <= walk->found_max) {
-            return (ssize_t)count;
+            return 0;
         }
-        drop_found(walk, walk->found_max);
-        const int error =
-            grow((void **)&walk->found, &walk->found_max, 0, count, sizeof(struct whorl_future *));
+        drop_found(walk);
+        const int error = grow_found(walk, count);
         if (error != 0) {
             return error;
         }
     }
+}
+
+/* Who was on the list a moment ago is there already. */
+static int add_found(struct whorl_future *awaiter, void *arg)
+{
+    struct walk *const walk = arg;
+    for (size_t i = 0; i < walk->found_count; i++) {
+        if (walk->found[i] == awaiter) {
+            whorl_future_unref(awaiter);
+            return 0;
+        }
+    }
+    const int error = grow_found(walk, 1);
+    if (error != 0) {
+        whorl_future_unref(awaiter);
+        return error;
+    }
+    walk->found[walk->found_count++] = awaiter;
+    return 0;
+}
+
+static int find_awaiters(struct walk *walk, struct whorl_future *future)
+{
+    const int error = find_on_list(walk, future);
+    return error == 0 && future->kind == WHORL__FUTURE_TASK
+               ? whorl__behind_visit_all(whorl__task_of_future(future), add_found, walk)
+               : error;
 }
 
 /* Pushes the awaiters of a node, so that the first of them is the next one. */
@@ -107,19 +144,19 @@ static int follow(struct walk *walk, size_t index)
     if (future == NULL || whorl__future_is_inherited(future)) {
         return 0;
     }
-    const ssize_t count = find_awaiters(walk, future);
-    if (count < 0) {
-        return (int)count;
+    int error = find_awaiters(walk, future);
+    if (error == 0) {
+        error = grow((void **)&walk->nodes, &walk->nodes_max, walk->node_count, walk->found_count,
+                     sizeof(struct node));
     }
-    const int error = grow((void **)&walk->nodes, &walk->nodes_max, walk->node_count,
-                           (size_t)count, sizeof(struct node));
     if (error != 0) {
-        drop_found(walk, (size_t)count);
+        drop_found(walk);
         return error;
     }
-    for (size_t i = (size_t)count; i > 0; i--) {
+    for (size_t i = walk->found_count; i > 0; i--) {
         push(walk, walk->found[i - 1], index, level + 1);
     }
+    walk->found_count = 0; /* the nodes have the references */
     return 0;
 }
 

@@ -108,14 +108,22 @@ static void read_gather_locked(const struct whorl_task *task, struct whorl__look
 }
 
 /* Changed by the task itself, also at this moment. */
-static void read_owned_locked(struct whorl_task *task, struct whorl__look *look)
+static uint64_t read_owned_locked(struct whorl_task *task, const void *ret_owned[WHORL__OWNED_MAX])
 {
     struct whorl__extra *const extra = whorl__extra_find(task);
     /* relaxed: figures */
-    look->owned_count = extra != NULL ? whorl__load_relaxed_u64(&extra->owned_count) : 0;
     for (unsigned i = 0; i < WHORL__OWNED_MAX; i++) {
-        look->owned[i] = extra != NULL ? whorl__load_relaxed_ptr(&extra->owned[i]) : NULL;
+        ret_owned[i] = extra != NULL ? whorl__load_relaxed_ptr(&extra->owned[i]) : NULL;
     }
+    return extra != NULL ? whorl__load_relaxed_u64(&extra->owned_count) : 0; /* relaxed: as above */
+}
+
+uint64_t whorl__look_at_owned(struct whorl_task *task, const void *ret_owned[WHORL__OWNED_MAX])
+{
+    whorl__spin_lock(&task->lock);
+    const uint64_t count = read_owned_locked(task, ret_owned);
+    whorl__spin_unlock(&task->lock);
+    return count;
 }
 
 static void read_awaited_locked(const struct whorl_task *task, struct whorl__look *look)
@@ -139,7 +147,7 @@ static void read_locked(struct whorl_task *task, struct whorl__look *look)
     look->requests = task->requests;
     look->message = task->request_message;
     whorl__why_read_locked(task, &look->why);
-    read_owned_locked(task, look);
+    look->owned_count = read_owned_locked(task, look->owned);
     read_timeouts_locked(task, look);
     read_awaited_locked(task, look);
     read_gather_locked(task, look);

@@ -68,6 +68,10 @@ struct whorl__look {
 /* False: the slot holds no task. */
 bool whorl__look_at_task(struct whorl_task *task, struct whorl__look *look);
 
+/* The locks that know it as their owner: how many, and some of them, else NULL. Waits for the
+ * task's lock: not in a signal handler. */
+uint64_t whorl__look_at_owned(struct whorl_task *task, const void *ret_owned[WHORL__OWNED_MAX]);
+
 /* What a parked task waits for, if it is a future. */
 struct whorl__look_awaited whorl__look_awaited(uint64_t waits_on);
 

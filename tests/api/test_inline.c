@@ -310,12 +310,16 @@ static void test_canc_5_inline_a_child_that_cancels_its_awaiter_is_cancelled_its
 struct view {
     uint64_t last;   /* of the walk: whom nobody awaits */
     unsigned levels;
+    unsigned steps;
     bool in_dump;    /* "awaits=task:N" of the awaiter */
+    bool same_outside;
+    struct whorl_future *of; /* whose graph a thread is to walk */
 };
 
 static int note_step(const struct whorl_graph_step *step, void *arg)
 {
     struct view *const view = arg;
+    view->steps++;
     if (step->kind == WHORL_GRAPH_TASK) { /* behind the main task stands the thread that runs it */
         view->last = step->id;
         view->levels = step->level;
@@ -334,13 +338,27 @@ static bool dump_has(const char *text)
     return strstr(dump, text) != NULL;
 }
 
+/* From outside; the child holds its loop meanwhile. */
+static void *look_from_a_thread(void *arg)
+{
+    struct view *const view = arg;
+    must(whorl_graph_walk(view->of, WHORL_GRAPH_ALL, note_step, view));
+    return NULL;
+}
+
 static int look_around(void *arg)
 {
     struct view *const view = arg;
     char text[64];
+    pthread_t thread;
     struct view self = {.levels = 0};
+    struct view outside = {.of = whorl_task_future(whorl_task_current())};
     must(whorl_graph_walk(NULL, 0, note_step, &self));
     must(whorl_graph_walk(NULL, WHORL_GRAPH_ALL, note_step, view));
+    must(pthread_create(&thread, NULL, look_from_a_thread, &outside));
+    must(pthread_join(thread, NULL));
+    view->same_outside = outside.last == view->last && outside.levels == view->levels &&
+                         outside.steps == view->steps;
     snprintf(text, sizeof text, "awaits=task:%llu", (unsigned long long)self.last);
     view->in_dump = dump_has(text);
     return 0;
@@ -368,6 +386,7 @@ static void test_inline_graph_and_dump_show_the_awaiter_above_what_runs_in_its_p
         assert_int_equal(play_with(loops, 0, -1, show_around, &view), 0);
         assert_int_equal(view.levels, 1);
         assert_true(view.in_dump);
+        assert_true(view.same_outside);
     }
 }
 

@@ -326,7 +326,125 @@ static void test_ins_3_and_5_graph_goes_up_to_the_roots_or_a_level(void **state)
     check_at_loops(look_at_chain, check_chain, seen);
 }
 
+/* ---- locks ---- */
+
+/* Has the first lock and waits at the gate; then it wants the second one, too. */
+struct holder {
+    struct whorl_lock *first;
+    struct whorl_future *gate;
+    struct whorl_lock *second;
+};
+
+static int hold_and_want(void *arg)
+{
+    struct holder *const holder = arg;
+    int error = whorl_lock_acquire(holder->first);
+    if (error != 0) {
+        return error;
+    }
+    error = holder->gate != NULL ? whorl_future_await(holder->gate, NULL) : 0;
+    if (error == 0 && holder->second != NULL) {
+        error = whorl_lock_acquire(holder->second);
+        if (error == 0) {
+            must(whorl_lock_release(holder->second));
+        }
+    }
+    must(whorl_lock_release(holder->first));
+    return error;
+}
+
+static int stand_in_line(void *arg)
+{
+    struct seen *const seen = arg;
+    struct whorl_lock lock;
+    must(whorl_lock_init(&lock, WHORL_LOCK_OWNED));
+    struct holder holder = {&lock, new_future(), NULL};
+    struct holder waiter = {&lock, NULL, NULL};
+    struct whorl_task *const holds = start_named(hold_and_want, &holder, "holder");
+    settle();
+    struct whorl_task *waits = start_named(hold_and_want, &waiter, "waiter");
+    struct whorl_task *const watches = start_named(await_task, &waits, "watcher");
+    settle();
+    seen[0] = walk(whorl_task_future(holds), WHORL_GRAPH_ALL);
+    seen[1] = walk(whorl_task_future(holds), 0);
+    must(whorl_future_set_result(holder.gate, NULL));
+    must(finish(watches));
+    must(finish(waits));
+    seen[2] = walk(whorl_task_future(holds), WHORL_GRAPH_ALL);
+    must(finish(holds));
+    whorl_future_unref(holder.gate);
+    must(whorl_lock_destroy(&lock));
+    return 0;
+}
+
+static int stand_in_line_of_who_is_known(void *arg)
+{
+    must(whorl_debug_set(1));
+    return stand_in_line(arg);
+}
+
+static void check_line(const struct seen *seen)
+{
+    assert_string_equal(seen[0].text, "0:holder 1:waiter 2:watcher");
+    assert_string_equal(seen[1].text, "0:holder");
+    assert_string_equal(seen[2].text, "0:holder");
+}
+
+/* Who owns what is known in debug mode only. */
+static void check_no_line(const struct seen *seen)
+{
+    assert_string_equal(seen[0].text, "0:holder");
+}
+
+static void test_graph_who_stands_in_line_for_a_lock_is_behind_its_owner(void **state)
+{
+    (void)state;
+    struct seen seen[4];
+    check_at_loops(stand_in_line_of_who_is_known, check_line, seen);
+    check_at_loops(stand_in_line, check_no_line, seen);
+}
+
+/* Each has a lock, and wants the other's. */
+static int wait_in_a_circle(void *arg)
+{
+    struct seen *const seen = arg;
+    struct whorl_lock a;
+    struct whorl_lock b;
+    must(whorl_debug_set(1));
+    must(whorl_lock_init(&a, WHORL_LOCK_OWNED));
+    must(whorl_lock_init(&b, WHORL_LOCK_OWNED));
+    struct whorl_future *const gate = new_future();
+    struct holder left = {&a, gate, &b};
+    struct holder right = {&b, gate, &a};
+    struct whorl_task *const one = start_named(hold_and_want, &left, "one");
+    struct whorl_task *const other = start_named(hold_and_want, &right, "other");
+    settle();
+    must(whorl_future_set_result(gate, NULL));
+    settle();
+    seen[0] = walk(whorl_task_future(one), WHORL_GRAPH_ALL);
+    seen[1] = walk(whorl_task_future(other), WHORL_GRAPH_ALL);
+    must(whorl_cancel(one, "the knot is cut") ? 0 : -EPROTO);
+    must(finish(other));
+    must(finish(one) == -ECANCELED ? 0 : -EPROTO);
+    whorl_future_unref(gate);
+    return 0;
+}
+
+static void check_circle(const struct seen *seen)
+{
+    assert_string_equal(seen[0].text, "0:one 1:other 2:one~@");
+    assert_string_equal(seen[1].text, "0:other 1:one 2:other~@");
+}
+
+static void test_graph_locks_that_are_wanted_in_a_circle_show_it(void **state)
+{
+    (void)state;
+    struct seen seen[4];
+    check_at_loops(wait_in_a_circle, check_circle, seen);
+}
+
 /* ---- as text ---- */
+
 
 static struct capture print_graph(struct whorl_future *future)
 {
@@ -714,6 +832,8 @@ int main(void)
         cmocka_unit_test(test_awaits_told_by_threads_while_the_future_ends),
         cmocka_unit_test(test_ins_2_who_waits_for_many_is_the_awaiter_of_each),
         cmocka_unit_test(test_ins_3_and_5_graph_goes_up_to_the_roots_or_a_level),
+        cmocka_unit_test(test_graph_who_stands_in_line_for_a_lock_is_behind_its_owner),
+        cmocka_unit_test(test_graph_locks_that_are_wanted_in_a_circle_show_it),
         cmocka_unit_test(test_ins_4_graph_of_the_current_task_begins_at_the_call),
         cmocka_unit_test(test_ins_6_there_is_no_graph_of_the_current_task_outside_one),
         cmocka_unit_test(test_ins_7_and_8_task_that_two_await_stands_under_both),
