@@ -38,10 +38,8 @@
 #define FAIR_BAR      2.0
 
 static const char help[] =
-    "usage: fairness [--rounds N] [--quick] [--json FILE]\n"
-    "\n"
     "1000 connections, each with one request under way, at an echo server on one loop and on all.\n"
-    "Exit code: 1 if the slowest connection gets less than half of the average.\n";
+    "Exit code 1: the slowest connection gets less than half of the average.";
 
 enum class { LIGHT, HEAVY, CLASSES };
 
