@@ -85,7 +85,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_barrier_destroy(struct whorl_barrier *barr
  *
  * Returns 0, -ENOTRECOVERABLE (it is broken, or was broken or reset while the caller waited),
  * -ECANCELED, -ETIMEDOUT, -EPERM (it would have to wait, in a callback), -EINVAL (NULL, destroyed,
- * parties 0), -ENOMEM (no room for the timer), -ECHILD.
+ * for no number of parties that whorl_barrier_init takes), -ENOMEM (no room for the timer),
+ * -ECHILD.
  *
  * From:    a task; a plain thread, which then blocks
  * Waits:   yes, not as the last one     Cancellation point: if it waits

@@ -57,10 +57,11 @@ struct whorl_semaphore {
     uint64_t opaque[6];
 };
 
-/* With 0 .. WHORL_SEMAPHORE_MAX units; and with flags. */
+/* With 0 .. WHORL_SEMAPHORE_MAX units; and with flags. With less or more it is as one that was
+ * destroyed: every call is -EINVAL. */
 #define WHORL_SEMAPHORE_INIT(value) WHORL_SEMAPHORE_INIT_FLAGS(value, 0)
 #define WHORL_SEMAPHORE_INIT_FLAGS(value, flags)                                                   \
-    {flags, value, (value) * 8U, 0, {0, 0, 0, 0, 0, 0}}
+    {flags, value, (value) + 0ULL > WHORL_SEMAPHORE_MAX ? 4U : (value) * 8U, 0, {0, 0, 0, 0, 0, 0}}
 
 /*
  * whorl_semaphore_init - memory becomes a semaphore; as WHORL_SEMAPHORE_INIT_FLAGS, at run time.

@@ -56,6 +56,11 @@ static struct barrier *barrier_of(struct whorl_barrier *barrier)
     return (struct barrier *)(void *)barrier;
 }
 
+static bool is_for(uint32_t parties)
+{
+    return parties >= 1 && parties <= INT_MAX;
+}
+
 static struct whorl_lock *lock_of(struct barrier *barrier)
 {
     return whorl_condition_lock(&barrier->changed);
@@ -195,7 +200,7 @@ static int wait_with_lock(struct barrier *barrier, int64_t deadline_ns, struct a
 int whorl_barrier_wait_until(struct whorl_barrier *opaque, int64_t deadline_ns,
                              unsigned *ret_index)
 {
-    if (opaque == NULL || opaque->parties == 0) {
+    if (opaque == NULL || !is_for(opaque->parties)) {
         return -EINVAL;
     }
     struct barrier *const barrier = barrier_of(opaque);
@@ -270,7 +275,7 @@ bool whorl_barrier_broken(const struct whorl_barrier *opaque)
 
 int whorl_barrier_init(struct whorl_barrier *opaque, unsigned parties)
 {
-    if (opaque == NULL || parties == 0 || parties > INT_MAX) {
+    if (opaque == NULL || !is_for(parties)) {
         return -EINVAL;
     }
     struct barrier *const barrier = barrier_of(opaque);

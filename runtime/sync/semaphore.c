@@ -46,6 +46,7 @@ struct semaphore {
 WHORL_STATIC(sizeof(struct semaphore) <= sizeof(struct whorl_semaphore) &&
                  offsetof(struct semaphore, line.word) == offsetof(struct whorl_semaphore, word),
              "it fits, and a static one has its units");
+WHORL_STATIC(WHORL__LINE_DEAD == 4, "as WHORL_SEMAPHORE_INIT_FLAGS has it");
 WHORL_STATIC(WHORL_SEMAPHORE_MAX == UINT32_MAX >> WHORL__LINE_SHIFT, "as many as the word counts");
 
 static struct semaphore *semaphore_of(struct whorl_semaphore *semaphore)

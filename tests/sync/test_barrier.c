@@ -108,8 +108,10 @@ static int alone(void *arg)
 static void test_bar_2_one_party_never_waits_and_none_is_refused(void **state)
 {
     struct whorl_barrier barrier = WHORL_BARRIER_INIT(0);
+    struct whorl_barrier negative = WHORL_BARRIER_INIT((unsigned)-1);
     (void)state;
     assert_int_equal(whorl_barrier_wait(&barrier, NULL), -EINVAL);
+    assert_int_equal(whorl_barrier_wait(&negative, NULL), -EINVAL);
     assert_int_equal(whorl_barrier_init(&barrier, 0), -EINVAL);
     assert_int_equal(whorl_barrier_init(&barrier, 0x80000000U), -EINVAL);
     at_all_loops(alone);

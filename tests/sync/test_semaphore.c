@@ -100,6 +100,31 @@ static void test_sem_2_a_negative_value_is_refused_and_zero_is_fine(void **state
     assert_int_equal(whorl_semaphore_release(&semaphore), -EOVERFLOW);
 }
 
+/* A compiler that is asked to warns of them, and so tells sooner. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Woverflow"
+static void test_sem_2_so_is_one_in_an_initialiser(void **state)
+{
+    /* There nobody is told at once, so every call says so: none finds units. */
+    static struct whorl_semaphore wrong[] = {
+        WHORL_SEMAPHORE_INIT(-1), WHORL_SEMAPHORE_INIT(INT64_MIN),
+        WHORL_SEMAPHORE_INIT(WHORL_SEMAPHORE_MAX + 1),
+        WHORL_SEMAPHORE_INIT_FLAGS(-1, WHORL_SEMAPHORE_BOUNDED | WHORL_SEMAPHORE_UNFAIR)};
+    static struct whorl_semaphore most = WHORL_SEMAPHORE_INIT(WHORL_SEMAPHORE_MAX);
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(whorl_semaphore_acquire(&wrong[i]), -EINVAL);
+        assert_int_equal(whorl_semaphore_try_acquire(&wrong[i]), -EINVAL);
+        assert_int_equal(whorl_semaphore_release(&wrong[i]), -EINVAL);
+        assert_int_equal(whorl_semaphore_value(&wrong[i]), 0);
+        assert_int_equal(whorl_semaphore_destroy(&wrong[i]), -EINVAL);
+    }
+    assert_int_equal(whorl_semaphore_value(&most), WHORL_SEMAPHORE_MAX);
+    assert_int_equal(whorl_semaphore_try_acquire(&most), 0);
+}
+#pragma GCC diagnostic pop
+
 static int come_back(void *arg)
 {
     struct whorl_semaphore semaphore = WHORL_SEMAPHORE_INIT(1);
@@ -498,6 +523,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sem_1_a_free_unit_is_taken_without_a_wait),
         cmocka_unit_test(test_sem_2_a_negative_value_is_refused_and_zero_is_fine),
+        cmocka_unit_test(test_sem_2_so_is_one_in_an_initialiser),
         cmocka_unit_test(test_sem_3_who_releases_and_acquires_does_not_overtake),
         cmocka_unit_test(test_sem_4_it_is_locked_while_who_was_chosen_has_not_run),
         cmocka_unit_test(test_sem_5_three_releases_let_three_through),
