@@ -9,7 +9,8 @@
  * Each connection is a closed loop: it sends a message when it has the answer to the one before. A
  * thread of its own does that for all of them, a batch of events at a time, each connection at most
  * once a batch; so what differs between connections is what the server makes of them. Requests are
- * counted by connection, in a window of 600 ms.
+ * counted by connection, in a window of so many requests, not of so much time: on several loops who
+ * is ahead changes all the time, and so the shares are the more equal, the more is counted.
  *
  *   equal   all send light requests
  *   skewed  one in ten sends requests that are computed on, and all of these are accepted by loop
@@ -33,8 +34,10 @@
 #define HEAVY_EACH    10 /* one in so many, when skewed */
 #define MESSAGE_BYTES 64
 #define HEAVY_NS      (50 * WHORL_MICROSECOND)
-#define WARM_UP_NS    (200 * WHORL_MILLISECOND)
-#define WINDOW_NS     (600 * WHORL_MILLISECOND)
+#define WARM_UP_EACH  10 /* on average */
+#define WINDOW_EACH   50
+#define QUICK_EACH    20
+#define STILL_MS      10000 /* without any answer */
 #define FAIR_BAR      2.0
 
 static const char help[] =
@@ -54,6 +57,7 @@ struct connection {
 struct run {
     int loops;
     int count;
+    int window_each;
     bool skewed;
     int ports[CLASSES];
     struct connection *connections;
@@ -167,8 +171,8 @@ static void open_all(struct run *run, int epoll_fd)
     }
 }
 
-/* Its answer, or a part of it. */
-static void receive(struct connection *connection, bool counts)
+/* Its answer, or a part of it: whether that is whole. */
+static bool receive(struct connection *connection, bool counts)
 {
     char message[MESSAGE_BYTES];
     const ssize_t got = recv(connection->fd, message, MESSAGE_BYTES - connection->filled, 0);
@@ -176,26 +180,32 @@ static void receive(struct connection *connection, bool counts)
         bench_die("the server has closed a connection");
     }
     connection->filled += (size_t)got;
-    if (connection->filled == MESSAGE_BYTES) {
-        connection->filled = 0;
-        connection->served += counts;
-        send_request(connection);
+    if (connection->filled < MESSAGE_BYTES) {
+        return false;
     }
+    connection->filled = 0;
+    connection->served += counts;
+    send_request(connection);
+    return true;
 }
 
 static void drive(struct run *run, int epoll_fd)
 {
     static struct epoll_event events[CONNECTIONS];
-    const int64_t begin_ns = bench_now_ns() + WARM_UP_NS;
-    const int64_t end_ns = begin_ns + WINDOW_NS;
-    int64_t now_ns;
+    const long warm_up = (long)run->count * WARM_UP_EACH;
+    const long end = warm_up + (long)run->count * run->window_each;
+    long answers = 0;
     for (int i = 0; i < run->count; i++) {
         send_request(&run->connections[i]);
     }
-    while ((now_ns = bench_now_ns()) < end_ns) {
-        const int count = epoll_wait(epoll_fd, events, run->count, 100);
+    while (answers < end) {
+        const bool counts = answers >= warm_up;
+        const int count = epoll_wait(epoll_fd, events, run->count, STILL_MS);
+        if (count <= 0) {
+            bench_die("the server answers nobody");
+        }
         for (int i = 0; i < count; i++) {
-            receive(events[i].data.ptr, now_ns >= begin_ns);
+            answers += receive(events[i].data.ptr, counts);
         }
     }
 }
@@ -350,6 +360,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4; i++) {
         struct run run = {.loops = i % 2 == 0 ? 1 : cores,
                           .count = CONNECTIONS,
+                          .window_each = options.quick ? QUICK_EACH : WINDOW_EACH,
                           .skewed = i >= 2,
                           .connections = connections};
         missed |= measure(&json, &run, options.quick ? 1 : options.rounds);
