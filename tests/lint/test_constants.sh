@@ -81,7 +81,7 @@ afresh
 sed -i 's/^#define POLL_NS .*/#define POLL_NS (60 * WHORL_MICROSECOND)/' "$work/tree/runtime/sched/worker.c"
 finds "another value" POLL_NS
 afresh
-sed -i 's/SHARED_INTERVAL/SHARED_ROUNDS/' "$work/tree/runtime.sched.run.c"
+sed -i 's/SHARED_INTERVAL/SHARED_ROUNDS/' "$work/tree/runtime/sched/run.c"
 sed -i 's/`SHARED_INTERVAL`/`SHARED_ROUNDS`/; s/61 | `runtime.sched.run.c`/61 | `runtime\/sched\/gone.c`/' \
     "$work/tree/$page"
 output=$(check "$work/tree")
