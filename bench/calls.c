@@ -13,6 +13,9 @@
  *   queue   put into a queue with room, and get
  *   switch  two tasks hand an item to each other, through queues of one
  *   io      write a byte to a socket, and read it at the other end
+ *   fan     one of 1000 tasks that are spawned, and then awaited
+ *   context the same in a context that is given
+ *   cancel  one of 1000 tasks that sleep, is asked to end, and awaited
  */
 #include "support/measure.h"
 #include "whorl.h"
@@ -20,6 +23,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#define MANY 1000 /* divides the counts */
 
 static long count;
 
@@ -131,11 +136,58 @@ static void io(void)
     (void)whorl_close(fds[1]);
 }
 
+/* ask: they sleep, and are cancelled. */
+static void run_many(whorl_body *body, const struct whorl_attr *attr, bool ask)
+{
+    static struct whorl_task *tasks[MANY];
+    for (long done = 0; done < count; done += MANY) {
+        for (int i = 0; i < MANY; i++) {
+            check(whorl_spawn(body, NULL, attr, &tasks[i]));
+        }
+        if (ask) {
+            check(whorl_yield()); /* they sleep by then */
+        }
+        for (int i = 0; ask && i < MANY; i++) {
+            (void)whorl_cancel(tasks[i], "enough");
+        }
+        for (int i = 0; i < MANY; i++) {
+            const int error = whorl_await(tasks[i], NULL);
+            check(ask && error == -ECANCELED ? 0 : error);
+            whorl_task_unref(tasks[i]);
+        }
+    }
+}
+
+static void fan(void)
+{
+    run_many(do_nothing, NULL, false);
+}
+
+static void context(void)
+{
+    struct whorl_attr attr = {.name = NULL};
+    check(whorl_context_new(&attr.context));
+    run_many(do_nothing, &attr, false);
+    whorl_context_unref(attr.context);
+}
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return whorl_sleep(WHORL_SECOND * 1000);
+}
+
+static void cancel(void)
+{
+    run_many(sleep_long, NULL, true);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
-} rounds[] = {{"spawn", spawn}, {"yield", yield}, {"lock", lock},
-              {"queue", queue}, {"switch", hand}, {"io", io}};
+} rounds[] = {{"spawn", spawn}, {"yield", yield},     {"lock", lock},
+              {"queue", queue}, {"switch", hand},     {"io", io},
+              {"fan", fan},     {"context", context}, {"cancel", cancel}};
 
 static int run_rounds(void *arg)
 {
