@@ -47,7 +47,7 @@
  * could not succeed; the thief gives up before it copies too much.
  *
  * Not chosen: ck_ring's own enqueue and dequeue: they copy slots with memcpy, which races by the
- *             letter of C, and 0.7.1 orders its dequeue with a store fence, too weak for Q2 outside
+ *             letter of C, and 0.7.1 orders both with a store fence, too weak for Q1 and Q2 outside
  *             x86 (docs/decisions/003-run-queue.md). A queue that the thief locks: the victim would
  *             wait for a thief that lost its core.
  */
@@ -89,23 +89,6 @@ void whorl__runqueue_init(struct whorl__runqueue *queue)
     for (uint32_t i = 0; i < WHORL_RUNQUEUE_SLOTS; i++) {
         queue->slots[i] = NULL;
     }
-}
-
-bool whorl__runqueue_push(struct whorl__runqueue *queue, void *task)
-{
-    WHORL_ASSERT(task);
-    /* Reads c_head, pairs Q2: the store below depends on what it read, and so cannot precede it. */
-    void **const slot =
-        ck_ring_enqueue_reserve_spmc(&queue->ring, (struct ck_ring_buffer *)queue->slots);
-    if (!slot) {
-        return false;
-    }
-    whorl__store_relaxed_ptr(slot, task); /* relaxed: published by the commit */
-    /* release, pairs Q1 with the acquire of p_tail. The commit's own fence orders only stores; ours
-     * also keeps what the owner read from the task before the moment a thief may write to it. */
-    whorl__fence_release();
-    ck_ring_enqueue_commit_spmc(&queue->ring);
-    return true;
 }
 
 void *whorl__runqueue_take(struct whorl__runqueue *queue)

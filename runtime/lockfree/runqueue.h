@@ -34,7 +34,22 @@ struct whorl__runqueue {
 void whorl__runqueue_init(struct whorl__runqueue *queue);
 
 /* Owner. False when the ring is full; then take_half_for_overflow makes room. */
-WHORL_MUST_USE bool whorl__runqueue_push(struct whorl__runqueue *queue, void *task);
+WHORL_MUST_USE static inline bool whorl__runqueue_push(struct whorl__runqueue *queue, void *task)
+{
+    WHORL_ASSERT(task);
+    const uint32_t tail = whorl__load_relaxed_u32(&queue->ring.p_tail); /* relaxed: our own */
+    /* relaxed, pairs Q2: the store below depends on what is read here, and so cannot precede it */
+    const uint32_t head = whorl__load_relaxed_u32(&queue->ring.c_head);
+    if (WHORL_UNLIKELY(tail - head >= WHORL_RUNQUEUE_CAPACITY)) {
+        return false;
+    }
+    void **const slot = &queue->slots[tail & (WHORL_RUNQUEUE_SLOTS - 1)];
+    whorl__store_relaxed_ptr(slot, task); /* relaxed: published by the tail */
+    /* release, pairs Q1 with the acquire of p_tail. It also keeps what the owner read from the task
+     * before the moment a thief may write to it. */
+    whorl__store_release_u32(&queue->ring.p_tail, tail + 1);
+    return true;
+}
 
 /* Owner. The oldest task, or NULL when there is none. */
 void *whorl__runqueue_take(struct whorl__runqueue *queue);

@@ -187,6 +187,8 @@ void whorl__sched_give_hot(struct whorl__loop *loop);
 /* A new task: behind what is ready, never in the hot slot. `here`: the calling thread's loop if it
  * is one of the task's runtime, else NULL. */
 void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task);
+/* The same with one of `here` that has no attributes, and no strand. */
+void whorl__sched_submit_plain(struct whorl__loop *here, struct whorl_task *task);
 /* A new task that is open, of this epoch: to the ring of `here`, which is fast. */
 void whorl__sched_submit_open(struct whorl__loop *here, struct whorl_task *task, uint32_t epoch);
 /* As submit, but behind what is ready: for one of several that became ready together. */

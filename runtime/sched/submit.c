@@ -294,6 +294,17 @@ void whorl__sched_submit_new(struct whorl__loop *here, struct whorl_task *task)
     }
 }
 
+void whorl__sched_submit_plain(struct whorl__loop *here, struct whorl_task *task)
+{
+    WHORL_ASSERT(task->pin == 0 && task->loop == here && whorl__strand_of(task) == NULL);
+    if (here->strict) {
+        whorl__loop_push_bound(here, task);
+    } else {
+        push_ring(here, task);
+        whorl__idle_notify(here, here->runtime);
+    }
+}
+
 void whorl__sched_submit_open(struct whorl__loop *here, struct whorl_task *task, uint32_t epoch)
 {
     WHORL_ASSERT(!stays_home(task));

@@ -104,7 +104,7 @@ static struct whorl_task *take_magazine(struct whorl__slots *slots)
     return magazine;
 }
 
-static WHORL_COLD bool refill(struct whorl__slots *slots, struct whorl__slot_cache *cache)
+WHORL_COLD bool whorl__slots_refill(struct whorl__slots *slots, struct whorl__slot_cache *cache)
 {
     if (cache->spare != NULL) {
         cache->current = cache->spare;
@@ -116,20 +116,8 @@ static WHORL_COLD bool refill(struct whorl__slots *slots, struct whorl__slot_cac
     return cache->current != NULL;
 }
 
-struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__slot_cache *cache)
-{
-    if (WHORL_UNLIKELY(cache->current == NULL) && !refill(slots, cache)) {
-        return NULL;
-    }
-    struct whorl_task *const task = cache->current;
-    whorl__plain_read(&task->next_free);
-    cache->current = task->next_free;
-    cache->current_count--;
-    return task;
-}
-
-static WHORL_COLD void store_full_magazine(struct whorl__slots *slots,
-                                           struct whorl__slot_cache *cache)
+WHORL_COLD void whorl__slots_store_full(struct whorl__slots *slots,
+                                        struct whorl__slot_cache *cache)
 {
     struct whorl_task *const surplus = cache->spare;
     cache->spare = cache->current;
@@ -142,18 +130,6 @@ static WHORL_COLD void store_full_magazine(struct whorl__slots *slots,
         slots->magazines = surplus;
         whorl__spin_unlock(&slots->lock);
     }
-}
-
-void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cache,
-                       struct whorl_task *task)
-{
-    if (WHORL_UNLIKELY(cache->current_count == WHORL__MAGAZINE)) {
-        store_full_magazine(slots, cache);
-    }
-    whorl__plain_write(&task->next_free);
-    task->next_free = cache->current;
-    cache->current = task;
-    cache->current_count++;
 }
 
 /* Foreign threads are rare: they get single slots under the lock, from a magazine of their own. */

@@ -49,10 +49,36 @@ bool whorl__slots_close(struct whorl__slots *slots);
 void whorl__slots_close_held(struct whorl__slots *slots);
 WHORL_MUST_USE bool whorl__slots_leave(struct whorl__slots *slots);
 
+/* A magazine for an empty cache, if there is one; one of a full cache goes to where all find it. */
+WHORL_MUST_USE bool whorl__slots_refill(struct whorl__slots *slots,
+                                        struct whorl__slot_cache *cache);
+void whorl__slots_store_full(struct whorl__slots *slots, struct whorl__slot_cache *cache);
+
 /* A FREE slot; NULL: out of memory, or WHORL__TASKS_MAX tasks. */
-struct whorl_task *whorl__slots_take(struct whorl__slots *slots, struct whorl__slot_cache *cache);
-void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cache,
-                       struct whorl_task *task);
+static inline struct whorl_task *whorl__slots_take(struct whorl__slots *slots,
+                                                   struct whorl__slot_cache *cache)
+{
+    if (WHORL_UNLIKELY(cache->current == NULL) && !whorl__slots_refill(slots, cache)) {
+        return NULL;
+    }
+    struct whorl_task *const task = cache->current;
+    whorl__plain_read(&task->next_free);
+    cache->current = task->next_free;
+    cache->current_count--;
+    return task;
+}
+
+static inline void whorl__slots_give(struct whorl__slots *slots, struct whorl__slot_cache *cache,
+                                     struct whorl_task *task)
+{
+    if (WHORL_UNLIKELY(cache->current_count == WHORL__MAGAZINE)) {
+        whorl__slots_store_full(slots, cache);
+    }
+    whorl__plain_write(&task->next_free);
+    task->next_free = cache->current;
+    cache->current = task;
+    cache->current_count++;
+}
 
 /*
  * From a thread without a cache. give: makes a DONE task FREE, at one moment with giving it back: a

@@ -535,18 +535,6 @@ static int wait_for_future(struct whorl_future *future, bool awaits, int64_t dea
 
 /* ---- public ---- */
 
-void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,
-                        uint32_t references)
-{
-    whorl__store_relaxed_u32(&future->word, 0); /* relaxed: not shared yet */
-    whorl__store_relaxed_u32(&future->references, references); /* relaxed: as above */
-    whorl__plain_write(&future->error);
-    future->error = 0;
-    future->value = NULL;
-    future->message = NULL;
-    future->kind = kind;
-}
-
 bool whorl__future_is_inherited_slow(const struct whorl_future *future)
 {
     const uint32_t generation =

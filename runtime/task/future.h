@@ -41,8 +41,17 @@ static inline bool whorl__task_is_inherited(const struct whorl_task *task)
 }
 
 /* Memory that is not shared yet becomes a pending future. */
-void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,
-                        uint32_t references);
+static inline void whorl__future_init(struct whorl_future *future, enum whorl__future_kind kind,
+                                      uint32_t references)
+{
+    whorl__store_relaxed_u32(&future->word, 0); /* relaxed: not shared yet */
+    whorl__store_relaxed_u32(&future->references, references); /* relaxed: as above */
+    whorl__plain_write(&future->error);
+    future->error = 0;
+    future->value = NULL;
+    future->message = NULL;
+    future->kind = kind;
+}
 
 /* Somebody has a failure of the future in hand, if it has one: it is not to be reported. By one who
  * has a reference. set: also of one that is not done, whatever will come of it. */

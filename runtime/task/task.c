@@ -45,12 +45,9 @@ static uint64_t draw_serial(struct whorl__loop *loop)
 
 static void set_name(struct whorl_task *task, const char *name)
 {
-    if (name == NULL && !task->named) {
-        return;
-    }
-    whorl__spin_lock(&task->lock); /* a report may be reading the last task's */
-    snprintf(task->name, sizeof task->name, "%s", name != NULL ? name : "");
-    task->named = name != NULL;
+    whorl__spin_lock(&task->lock);
+    snprintf(task->name, sizeof task->name, "%s", name);
+    task->named = true;
     whorl__spin_unlock(&task->lock);
 }
 
@@ -69,17 +66,16 @@ static int check_attr(const struct whorl__runtime *runtime, const struct whorl_a
     return stack_ok && pin_ok && flags_ok && strand_ok && reserved_ok ? 0 : -EINVAL;
 }
 
-/* What a slot's last task left that the next one must not see. */
-static void reset_cancel(struct whorl_task *task)
+static WHORL_COLD void clear_leftovers(struct whorl_task *task)
 {
-    if (WHORL_UNLIKELY(task->asked || task->told)) {
-        whorl__spin_lock(&task->lock);
-        task->asked = task->shutdown_asked = task->arrived = task->told = false;
-        task->users_pending = 0;
-        task->requests = 0;
-        task->request_message = NULL;
-        whorl__spin_unlock(&task->lock);
-    }
+    whorl__spin_lock(&task->lock); /* a report may be reading the last task's name */
+    task->asked = task->shutdown_asked = task->arrived = task->told = false;
+    task->users_pending = 0;
+    task->requests = 0;
+    task->request_message = NULL;
+    task->name[0] = '\0';
+    task->named = false;
+    whorl__spin_unlock(&task->lock);
 }
 
 /* Where a task of a foreign thread begins when loops do not share: round robin. */
@@ -122,36 +118,54 @@ static uint64_t spawn_time(const struct whorl__loop *here)
     return here != NULL ? here->turn_ns : (uint64_t)whorl__os->now_ns();
 }
 
-/* `here`: the spawning thread's own loop; NULL on a foreign thread. */
-static void fill(struct whorl_task *task, struct whorl__runtime *runtime, struct whorl__loop *here,
-                 whorl_body *body, void *arg, const struct whorl_attr *attr, bool referred)
+/* As a task is that has no attributes. `here`: the spawning thread's own loop; NULL on a foreign
+ * thread. What a slot's last task left is not to be seen. */
+static inline void fill(struct whorl_task *task, struct whorl__runtime *runtime,
+                        struct whorl__loop *here, whorl_body *body, void *arg, bool referred)
 {
-    static const struct whorl_attr plain;
-    const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
     whorl__future_init(&task->future, WHORL__FUTURE_TASK, referred ? 2 : 1);
-    if (WHORL_UNLIKELY((wanted->flags & WHORL_QUIET) != 0)) {
-        whorl__future_set_looked(&task->future);
-    }
     whorl__plain_write(&task->runtime); /* it stands for all that is set here */
     task->runtime = runtime;
     whorl__task_set_loop(task, here != NULL ? here : place(runtime));
     whorl__store_relaxed_ptr(&task->fiber, NULL); /* relaxed: published with the task */
     whorl__task_set_body(task, body);
     task->arg = arg;
-    task->arg_free = wanted->arg_free;
-    whorl__task_set_pin(task, wanted->pin);
-    task->stack_class = (uint8_t)(wanted->stack_bytes == 0
-                                      ? runtime->stack_class
-                                      : whorl__stack_class(wanted->stack_bytes));
+    task->arg_free = NULL;
+    whorl__task_set_pin(task, 0);
+    task->stack_class = (uint8_t)runtime->stack_class;
     whorl__store_relaxed_u32(&task->stall_reported, 0); /* relaxed: nobody reports a new task yet */
     whorl__store_relaxed_u64(&task->serial, draw_serial(here)); /* relaxed: a number */
     whorl__store_relaxed_u64(&task->born_ns, spawn_time(here)); /* relaxed: for dumps */
-    set_name(task, wanted->name);
-    reset_cancel(task);
+    if (WHORL_UNLIKELY(task->asked | task->told | task->named)) {
+        clear_leftovers(task);
+    }
+    if (here != NULL) {
+        whorl__count(&here->stats.spawned, 1);
+    } else {
+        (void)whorl__add_u64(&runtime->foreign_made, 1);
+    }
+}
+
+/* What a task has of its attributes, its creator and its runtime beyond that. */
+static void dress(struct whorl_task *task, struct whorl__loop *here, const struct whorl_attr *attr)
+{
+    static const struct whorl_attr plain;
+    const struct whorl_attr *const wanted = attr != NULL ? attr : &plain;
+    if ((wanted->flags & WHORL_QUIET) != 0) {
+        whorl__future_set_looked(&task->future);
+    }
+    task->arg_free = wanted->arg_free;
+    whorl__task_set_pin(task, wanted->pin);
+    if (wanted->stack_bytes != 0) {
+        task->stack_class = (uint8_t)whorl__stack_class(wanted->stack_bytes);
+    }
+    if (wanted->name != NULL) {
+        set_name(task, wanted->name);
+    }
     if (!WHORL__BUG(SPAWN_SHARES_NO_CONTEXT)) {
         inherit(task, here, wanted->context);
     }
-    if (WHORL_UNLIKELY(whorl__debugs(runtime))) {
+    if (WHORL_UNLIKELY(whorl__debugs(task->runtime))) {
         whorl__debug_note_origin(task);
     }
 }
@@ -208,13 +222,9 @@ static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_
         }
         return -ENOMEM;
     }
-    fill(task, runtime, here, body, arg, attr, ret_task != NULL);
+    fill(task, runtime, here, body, arg, ret_task != NULL);
+    dress(task, here, attr);
     whorl__strand_set(task, strand);
-    if (here != NULL) {
-        whorl__count(&here->stats.spawned, 1);
-    } else {
-        (void)whorl__add_u64(&runtime->foreign_made, 1);
-    }
     if (ret_task != NULL) {
         *ret_task = task;
     }
@@ -223,10 +233,53 @@ static int make(struct whorl__runtime *runtime, struct whorl__loop *here, whorl_
         return 0;
     }
     whorl__state_spawn(&task->word);
-    if (WHORL_UNLIKELY(is_eager(here, task, attr))) {
+    if (is_eager(here, task, attr)) {
         whorl__task_run_here(here, task);
     } else {
         whorl__sched_submit_new(here, task);
+    }
+    return 0;
+}
+
+/*
+ * Whether a task without attributes that is made here has nothing of its creator and its runtime:
+ * no context, no strand; no end that has begun, no factory, no debug mode. One test for all, and
+ * who finds any looks for it by name, in spawn_specially.
+ */
+static inline bool makes_plain(const struct whorl__loop *here)
+{
+    struct whorl_task *const creator = here->current;
+    const struct whorl__runtime *const runtime = here->runtime;
+    if (creator == NULL) {
+        return false;
+    }
+    /* relaxed, all: the creator's own; hints, which come late to who nobody has told of them */
+    const uintptr_t inherited = (uintptr_t)whorl__load_relaxed_ptr(&creator->more) |
+                                (uintptr_t)whorl__strand_of(creator);
+    const uint32_t modes = whorl__load_relaxed_u32(&runtime->ending) |
+                           whorl__load_relaxed_u32(&runtime->factory.there) |
+                           whorl__load_relaxed_u32(&runtime->debug);
+    return (inherited | modes) == 0;
+}
+
+/* The same as make, where no question is open. */
+static inline int make_plain(struct whorl__loop *here, whorl_body *body, void *arg,
+                             struct whorl_task **ret_task)
+{
+    struct whorl__runtime *const runtime = here->runtime;
+    struct whorl_task *const task = whorl__slots_take(&runtime->slots, &here->slots);
+    if (WHORL_UNLIKELY(task == NULL)) {
+        return -ENOMEM;
+    }
+    fill(task, runtime, here, body, arg, ret_task != NULL);
+    if (ret_task != NULL) {
+        *ret_task = task;
+    }
+    if (whorl__inline_is_open(here, NULL, ret_task)) {
+        whorl__sched_submit_open(here, task, whorl__state_spawn_open(&task->word));
+    } else {
+        whorl__state_spawn(&task->word);
+        whorl__sched_submit_plain(here, task);
     }
     return 0;
 }
@@ -262,8 +315,9 @@ static bool has_factory(const struct whorl__runtime *runtime)
     return WHORL_UNLIKELY(whorl__load_relaxed_u32(&runtime->factory.there) != 0);
 }
 
-int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
-                struct whorl_task **ret_task)
+static WHORL_NOINLINE int spawn_specially(whorl_body *body, void *arg,
+                                          const struct whorl_attr *attr,
+                                          struct whorl_task **ret_task)
 {
     struct whorl__loop *const here = whorl__loop_here();
     if (here == NULL) {
@@ -273,6 +327,16 @@ int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
         return whorl__factory_spawn(here->runtime, body, arg, attr, ret_task);
     }
     return spawn_in(here->runtime, here, body, arg, attr, ret_task);
+}
+
+int whorl_spawn(whorl_body *body, void *arg, const struct whorl_attr *attr,
+                struct whorl_task **ret_task)
+{
+    struct whorl__loop *const here = whorl__loop_current();
+    if (WHORL_LIKELY(here != NULL && attr == NULL && body != NULL) && makes_plain(here)) {
+        return make_plain(here, body, arg, ret_task);
+    }
+    return spawn_specially(body, arg, attr, ret_task);
 }
 
 int whorl__task_spawn_into(struct whorl__runtime *runtime, whorl_body *body, void *arg,
