@@ -6,8 +6,8 @@
  * writer alone, and readers see what he wrote; never more than so many with a unit; each item got
  * once, of a FIFO queue those of one producer in their order; what is done once is seen by all; a
  * barrier lets nobody through before so many have come; no notification lost: whoever waits for
- * what is there comes back. In the end nobody is in any of them, and units and items are as many as
- * were given.
+ * what is there comes back; a select does one of its cases. In the end nobody is in any of them,
+ * and units and items are as many as were given.
  *
  * WHORL_TEST_SCALE multiplies the seeds. A failure names its seed; what the threads make of it is
  * not repeated.
@@ -99,19 +99,33 @@ static bool may_fail(int error)
     return error != 0;
 }
 
+/* ---- what one has, for a while ---- */
+
+static void hold_lock(struct worker *worker, struct whorl_lock *lock, int *inside)
+{
+    EXPECT_IS(++*inside, 1);
+    stay(worker);
+    EXPECT_IS(--*inside, 0);
+    EXPECT_IS(whorl_lock_release(lock), 0);
+}
+
+static void hold_unit(struct worker *worker, struct whorl_semaphore *semaphore, uint32_t *inside)
+{
+    EXPECT(whorl__add_u32(inside, 1) < PERMITS);
+    stay(worker);
+    (void)whorl__add_u32(inside, (uint32_t)-1);
+    EXPECT_IS(whorl_semaphore_release(semaphore), 0);
+}
+
 /* ---- one step each ---- */
 
 static void use_lock(struct worker *worker, struct whorl_lock *lock, int *inside)
 {
     const int error = draw(worker, 4) > 0 ? whorl_lock_acquire_until(lock, deadline(worker))
                                           : whorl_lock_try_acquire(lock);
-    if (may_fail(error)) {
-        return;
+    if (!may_fail(error)) {
+        hold_lock(worker, lock, inside);
     }
-    EXPECT_IS(++*inside, 1);
-    stay(worker);
-    EXPECT_IS(--*inside, 0);
-    EXPECT_IS(whorl_lock_release(lock), 0);
 }
 
 static void use_unit(struct worker *worker, struct whorl_semaphore *semaphore, uint32_t *inside)
@@ -119,13 +133,9 @@ static void use_unit(struct worker *worker, struct whorl_semaphore *semaphore, u
     const int error = draw(worker, 4) > 0
                           ? whorl_semaphore_acquire_until(semaphore, deadline(worker))
                           : whorl_semaphore_try_acquire(semaphore);
-    if (may_fail(error)) {
-        return;
+    if (!may_fail(error)) {
+        hold_unit(worker, semaphore, inside);
     }
-    EXPECT(whorl__add_u32(inside, 1) < PERMITS);
-    stay(worker);
-    (void)whorl__add_u32(inside, (uint32_t)-1);
-    EXPECT_IS(whorl_semaphore_release(semaphore), 0);
 }
 
 static void read_one(struct worker *worker)
@@ -212,16 +222,21 @@ static void disturb_barrier(struct worker *worker)
                                                                : 0);
 }
 
+static void *next_item(const struct worker *worker, struct goods *goods)
+{
+    /* relaxed: its own */
+    const uintptr_t next = whorl__load_relaxed_u32(&goods->put[worker->number]) + 1;
+    return (void *)(next * USERS + worker->number);
+}
+
 static void put(struct worker *worker, struct goods *goods)
 {
-    uint32_t *const count = &goods->put[worker->number];
-    const uintptr_t next = whorl__load_relaxed_u32(count) + 1; /* relaxed: its own */
-    void *const item = (void *)(next * USERS + worker->number);
+    void *const item = next_item(worker, goods);
     const int error = draw(worker, 4) > 0
                           ? whorl_queue_put_until(&goods->queue, item, soon(worker))
                           : whorl_queue_try_put(&goods->queue, item);
     if (!may_fail(error)) {
-        (void)whorl__add_u32(count, 1);
+        (void)whorl__add_u32(&goods->put[worker->number], 1);
     }
 }
 
@@ -340,12 +355,47 @@ static void use_some_unit(struct worker *worker)
     }
 }
 
+enum { FROM, TO, FAIR, UNIT, RAISED, LATE, CASES };
+
+/* The first of six: exactly one is done, and what that is counts as if it had been done alone. */
+static void select_one(struct worker *worker)
+{
+    struct arena *const arena = worker->arena;
+    struct goods *const from = &arena->goods[draw(worker, KINDS)];
+    struct goods *const to = &arena->goods[draw(worker, KINDS)];
+    struct whorl_select_case cases[CASES] = {
+        [FROM] = WHORL_CASE_GET(&from->queue),
+        [TO] = WHORL_CASE_PUT(&to->queue, next_item(worker, to)),
+        [FAIR] = WHORL_CASE_LOCK(&arena->fair),
+        [UNIT] = WHORL_CASE_SEMAPHORE(&arena->semaphore),
+        [RAISED] = WHORL_CASE_EVENT(&arena->event),
+        [LATE] = WHORL_CASE_TIME(soon(worker)),
+    };
+    const int chosen = draw(worker, 4) > 0 ? whorl_select(cases, CASES)
+                                           : whorl_select_try(cases, CASES);
+    if (chosen < 0) {
+        (void)may_fail(chosen);
+        return;
+    }
+    EXPECT_IS(cases[chosen].error, 0);
+    if (chosen == FROM) {
+        count_item(worker, from, (uintptr_t)cases[FROM].item);
+        EXPECT_IS(whorl_queue_task_done(&from->queue), 0);
+    } else if (chosen == TO) {
+        (void)whorl__add_u32(&to->put[worker->number], 1);
+    } else if (chosen == FAIR) {
+        hold_lock(worker, &arena->fair, &arena->in_fair);
+    } else if (chosen == UNIT) {
+        hold_unit(worker, &arena->semaphore, &arena->inside);
+    }
+}
+
 static void step(struct worker *worker)
 {
     static void (*const steps[])(struct worker *worker) = {
         use_some_lock, use_some_lock, use_some_unit, use_queue, use_queue,      use_queue,
         give_credit,   take_credit,   use_event,     read_one,  read_one,       write_one,
-        use_once,      meet,          meet,          disturb_barrier,
+        use_once,      meet,          meet,          disturb_barrier, select_one,     select_one,
     };
     steps[draw(worker, sizeof steps / sizeof *steps)](worker);
 }
