@@ -2,11 +2,15 @@
  * Each call of this folder that waits, by one table: with every kind of deadline, without memory
  * for its timer, cancelled, in a callback, in a generator, in a plain thread before and after a
  * runtime. Whatever ends it, nobody is left in line, and nothing was taken.
+ *
+ * And what needs no wait: by static ones of each kind, with no memory to be had; and what was
+ * destroyed, in every call.
  */
 #include "support/faults.h"
 #include "sync/program_sync.h"
 
 #include <errno.h>
+#include <limits.h>
 
 /* Of each one that has to be waited for. */
 struct tools {
@@ -358,6 +362,241 @@ static void test_what_one_runtime_leaves_the_next_one_and_a_thread_find(void **s
     }
 }
 
+/* ---- without a wait: static, and with no memory to be had ---- */
+
+static int compare_addresses(const void *a, const void *b)
+{
+    return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
+}
+
+static struct whorl_lock static_lock = WHORL_LOCK_INIT;
+static struct whorl_lock static_unfair = WHORL_LOCK_INIT_FLAGS(WHORL_LOCK_UNFAIR);
+static struct whorl_lock static_owned = WHORL_LOCK_INIT_FLAGS(WHORL_LOCK_OWNED);
+static struct whorl_semaphore static_semaphore = WHORL_SEMAPHORE_INIT(2);
+static struct whorl_semaphore static_bounded =
+    WHORL_SEMAPHORE_INIT_FLAGS(1, WHORL_SEMAPHORE_BOUNDED);
+static struct whorl_event static_event = WHORL_EVENT_INIT;
+static struct whorl_condition static_condition = WHORL_CONDITION_INIT;
+static struct whorl_condition static_sharer = WHORL_CONDITION_INIT_LOCK(&static_lock);
+static struct whorl_barrier static_barrier = WHORL_BARRIER_INIT(1);
+static struct whorl_queue static_fifo = WHORL_QUEUE_INIT(2);
+static struct whorl_queue static_lifo = WHORL_QUEUE_INIT_LIFO(0);
+static struct whorl_queue static_heap = WHORL_QUEUE_INIT_PRIORITY(8, compare_addresses);
+static struct whorl_rwlock static_rwlock = WHORL_RWLOCK_INIT;
+static struct whorl_once static_once = WHORL_ONCE_INIT;
+static struct whorl_strand static_strand = WHORL_STRAND_INIT;
+static int times_done;
+
+static void use_locks(void)
+{
+    struct whorl_lock *const locks[] = {&static_lock, &static_unfair, &static_owned};
+    for (int i = 0; i < 3; i++) {
+        EXPECT_IS(whorl_lock_acquire(locks[i]), 0);
+        EXPECT(whorl_lock_locked(locks[i]));
+        EXPECT_IS(whorl_lock_release(locks[i]), 0);
+        EXPECT_IS(whorl_lock_try_acquire(locks[i]), 0);
+        EXPECT_IS(whorl_lock_release(locks[i]), 0);
+    }
+    EXPECT_IS(whorl_rwlock_acquire_read(&static_rwlock), 0);
+    EXPECT_IS(whorl_rwlock_try_acquire_read(&static_rwlock), 0);
+    EXPECT_IS(whorl_rwlock_release_read(&static_rwlock), 0);
+    EXPECT_IS(whorl_rwlock_release_read(&static_rwlock), 0);
+    EXPECT_IS(whorl_rwlock_acquire_write(&static_rwlock), 0);
+    EXPECT_IS(whorl_rwlock_release_write(&static_rwlock), 0);
+}
+
+static void use_units(void)
+{
+    EXPECT_IS(whorl_semaphore_acquire(&static_semaphore), 0);
+    EXPECT_IS(whorl_semaphore_try_acquire(&static_semaphore), 0);
+    EXPECT_IS(whorl_semaphore_release(&static_semaphore), 0);
+    EXPECT_IS(whorl_semaphore_release(&static_semaphore), 0);
+    EXPECT_IS(whorl_semaphore_value(&static_semaphore), 2);
+    EXPECT_IS(whorl_semaphore_release(&static_bounded), -EOVERFLOW);
+}
+
+static int is_so(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+static void use_news(void)
+{
+    struct whorl_condition *const conditions[] = {&static_condition, &static_sharer};
+    unsigned index = UINT_MAX;
+    for (int i = 0; i < 2; i++) {
+        struct whorl_lock *const lock = whorl_condition_lock(conditions[i]);
+        EXPECT_IS(whorl_lock_acquire(lock), 0);
+        EXPECT_IS(whorl_condition_notify(conditions[i], 1), 0);
+        EXPECT_IS(whorl_condition_wait_for(conditions[i], is_so, NULL, WHORL_NEVER), 1);
+        EXPECT_IS(whorl_lock_release(lock), 0);
+    }
+    EXPECT(whorl_condition_lock(&static_sharer) == &static_lock);
+    EXPECT_IS(whorl_event_set(&static_event), 0);
+    EXPECT_IS(whorl_event_wait(&static_event), 0);
+    EXPECT_IS(whorl_event_clear(&static_event), 0);
+    EXPECT_IS(whorl_barrier_wait(&static_barrier, &index), 0);
+    EXPECT_IS(index, 0);
+}
+
+/* Which of two items each kind gives first. */
+static void use_items(void)
+{
+    static char items[2];
+    const struct {
+        struct whorl_queue *queue;
+        int first_put, first_got;
+    } uses[] = {{&static_fifo, 1, 1}, {&static_lifo, 1, 0}, {&static_heap, 1, 0}};
+    for (int i = 0; i < 3; i++) {
+        struct whorl_select_case cases[] = {WHORL_CASE_GET(uses[i].queue)};
+        void *item = NULL;
+        EXPECT_IS(whorl_queue_put(uses[i].queue, &items[uses[i].first_put]), 0);
+        EXPECT_IS(whorl_queue_try_put(uses[i].queue, &items[1 - uses[i].first_put]), 0);
+        EXPECT_IS(whorl_queue_get(uses[i].queue, &item), 0);
+        EXPECT(item == &items[uses[i].first_got]);
+        EXPECT_IS(whorl_select(cases, 1), 0);
+        EXPECT_IS(cases[0].error, 0);
+        EXPECT_IS(whorl_queue_task_done(uses[i].queue), 0);
+        EXPECT_IS(whorl_queue_task_done(uses[i].queue), 0);
+        EXPECT_IS(whorl_queue_join(uses[i].queue), 0);
+    }
+}
+
+static int do_it(void *arg)
+{
+    (void)arg;
+    times_done++;
+    return 0;
+}
+
+/* Success is the proof: a call that needed memory would be -ENOMEM. */
+static int use_static_ones(void *arg)
+{
+    (void)arg;
+    faults_order(&(struct faults_order){.entry = FAULTS_alloc,
+                                        .phase = FAULTS_ANY_PHASE,
+                                        .error = -ENOMEM,
+                                        .first = 1,
+                                        .count = UINT32_MAX});
+    use_locks();
+    use_units();
+    use_news();
+    use_items();
+    EXPECT_IS(whorl_once_run(&static_once, do_it, NULL), 0);
+    EXPECT_IS(times_done, 1);
+    if (whorl_loop_count() > 0) {
+        EXPECT_IS(whorl_strand_enter(&static_strand), 0);
+        EXPECT_IS(whorl_strand_enter(NULL), 0);
+    }
+    if (whorl_loop_count() <= 1) {
+        EXPECT_IS((long)faults_hits(), 0);
+    }
+    faults_order(NULL);
+    return 0;
+}
+
+static void test_static_ones_are_used_as_they_are_and_allocate_nothing(void **state)
+{
+    (void)state;
+    faults_install();
+    at_no_loop(use_static_ones);
+    at_all_loops(use_static_ones);
+    faults_remove();
+}
+
+/* ---- what was destroyed ---- */
+
+static void use_destroyed_locks(void)
+{
+    struct whorl_lock lock = WHORL_LOCK_INIT;
+    struct whorl_rwlock rwlock = WHORL_RWLOCK_INIT;
+    struct whorl_semaphore semaphore = WHORL_SEMAPHORE_INIT(1);
+    struct whorl_select_case cases[] = {WHORL_CASE_LOCK(&lock)};
+    EXPECT_IS(whorl_lock_destroy(&lock), 0);
+    EXPECT_IS(whorl_lock_destroy(&lock), -EINVAL);
+    EXPECT_IS(whorl_lock_acquire(&lock), -EINVAL);
+    EXPECT_IS(whorl_lock_try_acquire(&lock), -EINVAL);
+    EXPECT_IS(whorl_lock_release(&lock), -EINVAL);
+    EXPECT_IS(whorl_select(cases, 1), -EINVAL);
+    EXPECT_IS(whorl_select_try(cases, 1), -EINVAL);
+    EXPECT_IS(whorl_rwlock_destroy(&rwlock), 0);
+    EXPECT_IS(whorl_rwlock_destroy(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_rwlock_acquire_read(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_rwlock_try_acquire_read(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_rwlock_release_read(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_rwlock_acquire_write(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_rwlock_try_acquire_write(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_rwlock_release_write(&rwlock), -EINVAL);
+    EXPECT_IS(whorl_semaphore_destroy(&semaphore), 0);
+    EXPECT_IS(whorl_semaphore_destroy(&semaphore), -EINVAL);
+    EXPECT_IS(whorl_semaphore_acquire(&semaphore), -EINVAL);
+    EXPECT_IS(whorl_semaphore_try_acquire(&semaphore), -EINVAL);
+    EXPECT_IS(whorl_semaphore_release(&semaphore), -EINVAL);
+}
+
+static void use_destroyed_news(void)
+{
+    struct whorl_event event = WHORL_EVENT_INIT;
+    struct whorl_condition condition = WHORL_CONDITION_INIT;
+    struct whorl_barrier barrier = WHORL_BARRIER_INIT(2);
+    struct whorl_once once = WHORL_ONCE_INIT;
+    EXPECT_IS(whorl_event_destroy(&event), 0);
+    EXPECT_IS(whorl_event_destroy(&event), -EINVAL);
+    EXPECT_IS(whorl_event_set(&event), -EINVAL);
+    EXPECT_IS(whorl_event_clear(&event), -EINVAL);
+    EXPECT_IS(whorl_event_wait(&event), -EINVAL);
+    EXPECT_IS(whorl_condition_destroy(&condition), 0);
+    EXPECT_IS(whorl_condition_destroy(&condition), -EINVAL);
+    EXPECT_IS(whorl_lock_acquire(whorl_condition_lock(&condition)), -EINVAL);
+    EXPECT_IS(whorl_condition_wait(&condition), -EINVAL);
+    EXPECT_IS(whorl_condition_notify(&condition, 1), -EINVAL);
+    EXPECT_IS(whorl_condition_notify_all(&condition), -EINVAL);
+    EXPECT_IS(whorl_barrier_destroy(&barrier), 0);
+    EXPECT_IS(whorl_barrier_destroy(&barrier), -EINVAL);
+    EXPECT_IS(whorl_barrier_wait(&barrier, NULL), -EINVAL);
+    EXPECT_IS(whorl_barrier_reset(&barrier), -EINVAL);
+    EXPECT_IS(whorl_barrier_abort(&barrier), -EINVAL);
+    EXPECT_IS(whorl_once_destroy(&once), 0);
+    EXPECT_IS(whorl_once_destroy(&once), -EINVAL);
+    EXPECT_IS(whorl_once_run(&once, do_it, NULL), -EINVAL);
+}
+
+static void use_destroyed_queue(void)
+{
+    struct whorl_queue queue = WHORL_QUEUE_INIT(1);
+    struct whorl_select_case cases[] = {WHORL_CASE_PUT(&queue, NULL)};
+    void *item;
+    EXPECT_IS(whorl_queue_destroy(&queue), 0);
+    EXPECT_IS(whorl_queue_destroy(&queue), -EINVAL);
+    EXPECT_IS(whorl_queue_put(&queue, NULL), -EINVAL);
+    EXPECT_IS(whorl_queue_try_put(&queue, NULL), -EINVAL);
+    EXPECT_IS(whorl_queue_get(&queue, &item), -EINVAL);
+    EXPECT_IS(whorl_queue_try_get(&queue, &item), -EINVAL);
+    EXPECT_IS(whorl_queue_task_done(&queue), -EINVAL);
+    EXPECT_IS(whorl_queue_join(&queue), -EINVAL);
+    EXPECT_IS(whorl_queue_shutdown(&queue, false), -EINVAL);
+    EXPECT_IS(whorl_select(cases, 1), -EINVAL);
+}
+
+static int use_destroyed_ones(void *arg)
+{
+    (void)arg;
+    times_done = 0;
+    use_destroyed_locks();
+    use_destroyed_news();
+    use_destroyed_queue();
+    EXPECT_IS(times_done, 0);
+    return 0;
+}
+
+static void test_what_was_destroyed_is_refused_by_every_call(void **state)
+{
+    (void)state;
+    at_no_loop(use_destroyed_ones);
+    at_all_loops(use_destroyed_ones);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +606,8 @@ int main(void)
         cmocka_unit_test(test_each_wait_is_refused_in_a_callback),
         cmocka_unit_test(test_each_wait_waits_in_a_generator),
         cmocka_unit_test(test_what_one_runtime_leaves_the_next_one_and_a_thread_find),
+        cmocka_unit_test(test_static_ones_are_used_as_they_are_and_allocate_nothing),
+        cmocka_unit_test(test_what_was_destroyed_is_refused_by_every_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
