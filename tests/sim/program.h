@@ -34,8 +34,9 @@ extern const struct program program_callbacks;
 extern const struct program program_generators;
 extern const struct program program_sync;
 extern const struct program program_strands;
+extern const struct program program_select;
 
-enum { PROGRAMS = 13 };
+enum { PROGRAMS = 14 };
 extern const struct program *const programs[PROGRAMS];
 
 #define ALL_FAULTS    ((UINT32_C(1) << WHORL_SIM_FAULTS) - 1)

@@ -14,7 +14,7 @@ const struct program *const programs[PROGRAMS] = {
     &program_echo,      &program_hungry,    &program_tasks,      &program_futures,
     &program_stalls,    &program_foreign,   &program_shutdown,   &program_descriptors,
     &program_executors, &program_callbacks, &program_generators, &program_sync,
-    &program_strands,
+    &program_strands,   &program_select,
 };
 
 /* ---- in a program ---- */

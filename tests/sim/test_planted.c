@@ -61,6 +61,7 @@ static void test_lost_wake_is_found(void **state)
     assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_callbacks, 2);
     assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_generators, 8);
     assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_sync, 8);
+    assert_found(WHORL__SIM_LOSE_WAKE, "lost wake", &program_select, 2);
 }
 
 static void test_lost_edge_is_found(void **state)
