@@ -307,11 +307,18 @@ static bool flushable(const struct model_thread *thread, unsigned entry)
     return true;
 }
 
-/* The buffer's owner may be running, or not: memory shows what the running thread has newest. */
+/* The buffer's owner may be running, or not: memory shows what the running thread has newest. What
+ * that one has stored plainly since is newer than the entry, which then is gone. */
 static void flush(struct model_thread *thread, unsigned entry)
 {
     const struct model_pending pending = thread->pending[entry];
     struct model_location *const location = &engine.locations[pending.location];
+    if (thread == engine.current) {
+        notice_plain_stores(thread, location);
+        if (pending_of(thread, pending.location) == NULL) {
+            return;
+        }
+    }
     struct model_store *const store = newest(location);
     store->value = pending.value;
     store->clock = pending.clock;
