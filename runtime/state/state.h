@@ -19,9 +19,14 @@
  * The word: phase (bits 0-2), WAKE (3), CANCEL (4), VISIT (5), OPEN (6), epoch (32-63).
  *   epoch   counts the waits of the slot, over all tasks it ever held. A handle names slot and
  *           epoch; a waker whose epoch is over changes nothing, so a timer, a descriptor or a
- *           canceller may keep a handle as long as it likes.
+ *           canceller may keep a handle as long as it likes. Who wakes a parked task raises it in
+ *           the same cas, and so does who fills the slot: then no handle names it yet, and the next
+ *           wait has it without a locked operation. Else (a cancel ended the last wait, or a wake
+ *           that came too early to find it parked) that wait raises it itself. The task knows by
+ *           wait_begun, the low half of the epoch that it began a wait with last.
  *   WAKE    somebody woke the present epoch before the task had left its stack: the park ends at
- *           once. May be set when the wait is over already; the next park_begin clears it.
+ *           once. May be set when the wait is over already; the next park_begin clears it. Never
+ *           set in an epoch that no handle names.
  *   CANCEL  a request is pending. Set and cleared under the task's lock only, but always in this
  *           word: so a park that begins cannot miss it and needs no fence.
  *   VISIT   somebody takes a reference on a task that he knows by its slot only. Set and cleared
@@ -34,6 +39,16 @@
  *
  *               spawn_open             claim, by one of two
  *           FREE ------> LIVE | OPEN ----------------------> LIVE
+ *
+ * Losing interleaving, if a wait took an epoch that the last one had, for nobody had woken it:
+ *
+ *   task                               canceller                  waker, with the handle
+ *   begins wait 7, parks
+ *                                      PARKED -> LIVE
+ *   is told, begins a wait: 7 again
+ *   parks                                                         wakes 7: ends the wrong wait
+ *
+ * Ours: wait_begun is 7, so the second wait raises the epoch to 8.
  *
  * Losing interleaving, if who claims looked and then stored:
  *
@@ -151,16 +166,32 @@ static inline bool whorl__state_claim(uint64_t *word, uint32_t epoch)
     return true;
 }
 
-/* A new wait begins, by the task itself. Returns its epoch. */
-static inline uint32_t whorl__state_park_begin(uint64_t *word)
+/* The same, where a handle names the present epoch. */
+static inline uint32_t whorl__state_park_raise(uint64_t *word)
 {
     uint64_t old = whorl__load_relaxed_u64(word); /* relaxed: the cas checks it */
     uint64_t next;
     do {
-        WHORL_ASSERT(whorl__state_phase(old) == WHORL__LIVE);
         next = (old & ~WHORL__WAKE) + WHORL__EPOCH_ONE;
     } while (!whorl__cas_value_u64(word, &old, next));
     return whorl__state_epoch(next);
+}
+
+/* A new wait begins, by the task itself. Returns its epoch; *begun: the task's wait_begun. */
+static inline uint32_t whorl__state_park_begin(uint64_t *word, uint16_t *begun)
+{
+    /* relaxed: without a handle nobody raises it, and one that was raised came with the task. Where
+     * the low halves are the same by chance it is raised once more. */
+    const uint64_t now = whorl__load_relaxed_u64(word);
+    uint32_t epoch = whorl__state_epoch(now);
+    WHORL_ASSERT(whorl__state_phase(now) == WHORL__LIVE && (now & WHORL__OPEN) == 0);
+    if ((uint16_t)epoch == *begun) {
+        epoch = whorl__state_park_raise(word);
+    } else {
+        WHORL_ASSERT((now & WHORL__WAKE) == 0);
+    }
+    *begun = (uint16_t)epoch;
+    return epoch;
 }
 
 /* LIVE -> PARKED by the loop, its stack left (S2). False: woken or cancelled, and still LIVE. */
@@ -176,12 +207,18 @@ static inline bool whorl__state_park_commit(uint64_t *word)
     return true;
 }
 
+/* PARKED -> LIVE, and the wait is over: what a waker puts in the place of `parked`. */
+static inline uint64_t whorl__state_woken(uint64_t parked)
+{
+    return ((parked & ~WHORL__PHASE_MASK) | WHORL__LIVE) + WHORL__EPOCH_ONE;
+}
+
 /* End the wait of `epoch` (S1). Mostly it finds the task parked, and nothing else in the word. */
 static inline enum whorl__wake whorl__state_wake(uint64_t *word, uint32_t epoch)
 {
-    const uint64_t waiting = (uint64_t)epoch << WHORL__EPOCH_SHIFT;
-    uint64_t old = waiting | WHORL__PARKED;
-    if (WHORL_LIKELY(whorl__cas_value_u64(word, &old, waiting | WHORL__LIVE))) { /* pairs S2 */
+    const uint64_t waiting = ((uint64_t)epoch << WHORL__EPOCH_SHIFT) | WHORL__PARKED;
+    uint64_t old = waiting;
+    if (WHORL_LIKELY(whorl__cas_value_u64(word, &old, whorl__state_woken(waiting)))) { /* S2 */
         return WHORL__WAKE_TAKEN;
     }
     for (;;) {
@@ -190,7 +227,7 @@ static inline enum whorl__wake whorl__state_wake(uint64_t *word, uint32_t epoch)
         }
         switch (whorl__state_phase(old)) {
         case WHORL__PARKED:
-            if (whorl__cas_value_u64(word, &old, (old & ~WHORL__PHASE_MASK) | WHORL__LIVE)) {
+            if (whorl__cas_value_u64(word, &old, whorl__state_woken(old))) {
                 return WHORL__WAKE_TAKEN;
             }
             break;

@@ -189,6 +189,7 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     bool shutdown_asked : 1;    /* M(lock) */
     bool arrived : 1;           /* M(lock): a request has ended the wait it is in; strict order */
     uint16_t users_pending;     /* M(lock): users' requests that wait for their delivery */
+    uint16_t wait_begun;        /* R: state.h: low half of the epoch of the wait it began last */
     uint32_t stall_reported;    /* A: the monitor has named it */
     struct whorl__spinlock lock;
     uint64_t serial;            /* A: the N of Task-N */

@@ -30,7 +30,7 @@ static inline struct whorl_task *whorl__task_current(void)
 
 static inline whorl__handle whorl__park_begin(struct whorl_task *task)
 {
-    return whorl__handle_make(task, whorl__state_park_begin(&task->word));
+    return whorl__handle_make(task, whorl__state_park_begin(&task->word, &task->wait_begun));
 }
 
 /* Leaves the stack with what the thread has and the task owns beside errno. */

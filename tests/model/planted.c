@@ -32,6 +32,7 @@ enum { PLANTED = WHORL_PLANTED };
 
 struct stack {
     uint64_t word;
+    uint16_t wait_begun;
     uint32_t handle; /* A: epoch of the wait, where the waker finds it */
     int frame;       /* R */
     unsigned resumed;
@@ -69,7 +70,7 @@ static void body_stack(void *state, unsigned thread)
 {
     struct stack *const stack = state;
     if (thread == 0) {
-        const uint32_t epoch = whorl__state_park_begin(&stack->word);
+        const uint32_t epoch = whorl__state_park_begin(&stack->word, &stack->wait_begun);
         whorl__store_release_u32(&stack->handle, epoch); /* release, pairs the load below */
         if (!leave_and_park(stack)) {
             resume(stack);

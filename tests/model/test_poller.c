@@ -233,8 +233,9 @@ static void park_reader(struct rescue *rescue)
     MODEL_CHECK(whorl__poller_add(&rescue->stage.loops[0].poller, rescue->record) == 0);
     whorl__poller_poll(&rescue->stage.loops[0].poller, 0, &rescue->stage.loops[0].poll_result);
     whorl__record_clear(rescue->record, WHORL__IN, whorl__record_seen(rescue->record, WHORL__IN));
-    const uint32_t epoch = whorl__state_park_begin(&rescue->reader->word);
-    const whorl__handle handle = whorl__handle_make(rescue->reader, epoch);
+    struct whorl_task *const reader = rescue->reader;
+    const uint32_t epoch = whorl__state_park_begin(&reader->word, &reader->wait_begun);
+    const whorl__handle handle = whorl__handle_make(reader, epoch);
     MODEL_CHECK(whorl__record_wait(rescue->record, WHORL__IN, handle) == 0);
     MODEL_CHECK(whorl__state_park_commit(&rescue->reader->word));
 }

@@ -7,7 +7,8 @@
  * holds the task.
  *
  * Shown to fail: by --mutate of whorl__state_park_commit#1:relaxed and #2:acquire (S2, S1), and of
- * whorl__state_wake#1:release and #3:acquire, all in state/state.h; by test_planted.c, bug 1.
+ * whorl__state_wake#1:release and #3:acquire, all in state/state.h; by test_planted.c, bug 1. And
+ * stale-after-cancel by a park_begin that never raises the epoch, as Promela's bug 5.
  */
 #include "model/model.h"
 #include "model/rig.h"
@@ -21,6 +22,7 @@
 
 struct play {
     uint64_t word;
+    uint16_t wait_begun; /* R */
     struct whorl__spinlock lock; /* the task's, for cancel */
     bool (*step)(struct play *play, unsigned step); /* false: it has ended */
     unsigned steps;   /* R: plain; done so far */
@@ -29,6 +31,7 @@ struct play {
     uint32_t delivered; /* M(lock): cancels the task has met */
     uint32_t accepted;  /* A: cancels that found it alive */
     uint32_t woken;     /* A: wake-ups that hit the present wait */
+    uint32_t too_late;  /* A: and that found it over */
 };
 
 /* The holder's part: steps until the task parks, or ends. */
@@ -43,6 +46,11 @@ static void run(struct play *play)
     } while (!whorl__state_park_commit(&play->word));
 }
 
+static uint32_t begin_wait(struct play *play)
+{
+    return whorl__state_park_begin(&play->word, &play->wait_begun);
+}
+
 static void publish(struct play *play, uint32_t epoch)
 {
     whorl__store_release_u32(&play->handles, epoch); /* release, pairs find */
@@ -55,7 +63,7 @@ static bool is_published(void *arg)
 
 static bool is_second(void *arg)
 {
-    return ((struct play *)arg)->handles == 3; /* a first task of a slot begins with epoch 1 */
+    return ((struct play *)arg)->handles == 2; /* a first task of a slot begins with epoch 1 */
 }
 
 /* A waker has its handle from the task, by a list, a record or a timer: it happens after. */
@@ -135,7 +143,7 @@ static void spawn(struct play *play, bool (*step)(struct play *play, unsigned st
 static bool step_wait_once(struct play *play, unsigned step)
 {
     if (step == 0) {
-        publish(play, whorl__state_park_begin(&play->word));
+        publish(play, begin_wait(play));
         return true;
     }
     MODEL_CHECK(step == 1);
@@ -155,8 +163,8 @@ static void body_two_wakers(void *state, unsigned thread)
         return;
     }
     const enum whorl__wake result = wake(play, find_first(play));
-    MODEL_CHECK(result != WHORL__WAKE_STALE);
     (void)whorl__add_u32(&play->woken, result == WHORL__WAKE_TAKEN);
+    (void)whorl__add_u32(&play->too_late, result == WHORL__WAKE_STALE);
 }
 
 static void finish_two_wakers(void *state)
@@ -164,6 +172,7 @@ static void finish_two_wakers(void *state)
     struct play *const play = state;
     MODEL_CHECK(play->steps == 2); /* resumed once, not twice, not never */
     MODEL_CHECK(play->woken <= 1);
+    MODEL_CHECK(play->too_late <= play->woken); /* one at most, and only after who has taken it */
     MODEL_CHECK(whorl__state_phase(play->word) == WHORL__LIVE);
 }
 
@@ -172,7 +181,7 @@ static void finish_two_wakers(void *state)
 static bool step_read_news(struct play *play, unsigned step)
 {
     if (step == 0) {
-        publish(play, whorl__state_park_begin(&play->word));
+        publish(play, begin_wait(play));
         return true;
     }
     whorl__plain_read(&play->news[0]);
@@ -209,7 +218,7 @@ static void finish_news(void *state)
 static bool step_two_waits(struct play *play, unsigned step)
 {
     if (step < 2) {
-        publish(play, whorl__state_park_begin(&play->word));
+        publish(play, begin_wait(play));
         return true;
     }
     whorl__plain_read(&play->news[0]); /* S1: only who knew the second wait can have ended it */
@@ -230,12 +239,12 @@ static void body_two_waits(void *state, unsigned thread)
     if (thread == 0) {
         run(play);
     } else if (thread == 1) {
-        const uint32_t first = 2;
+        const uint32_t first = 1;
         (void)find_first(play);
         (void)wake(play, first);
         (void)wake(play, first);
     } else {
-        const uint32_t second = find(play, is_second, 3);
+        const uint32_t second = find(play, is_second, 2);
         whorl__plain_write(&play->news[0]);
         play->news[0] = 7;
         MODEL_CHECK(wake(play, second) != WHORL__WAKE_STALE);
@@ -248,12 +257,51 @@ static void finish_two_waits(void *state)
     MODEL_CHECK(play->steps == 3);
 }
 
+/* ---- the same where a cancel may have ended the first: the second raises the epoch itself ---- */
+
+static bool step_waits_on(struct play *play, unsigned step)
+{
+    const bool cancelled = take_cancel(play);
+    if (step < 2) {
+        publish(play, begin_wait(play));
+        return true;
+    }
+    if (!cancelled) {
+        whorl__plain_read(&play->news[0]); /* S1: else only who knew this wait has ended it */
+        MODEL_CHECK(play->news[0] == 7);
+    }
+    return false;
+}
+
+static void setup_waits_on(void *state)
+{
+    spawn(state, step_waits_on);
+}
+
+/* Thread 1 has the first handle; thread 2 cancels, then ends the second wait. */
+static void body_waits_on(void *state, unsigned thread)
+{
+    struct play *const play = state;
+    if (thread == 0) {
+        run(play);
+    } else if (thread == 1) {
+        (void)find_first(play);
+        (void)wake(play, 1);
+    } else {
+        cancel(play);
+        const uint32_t second = find(play, is_second, 2);
+        whorl__plain_write(&play->news[0]);
+        play->news[0] = 7;
+        (void)wake(play, second);
+    }
+}
+
 /* ---- a wake-up and a cancel at once ---- */
 
 static bool step_wait_cancellable(struct play *play, unsigned step)
 {
     if (step == 0) {
-        publish(play, whorl__state_park_begin(&play->word));
+        publish(play, begin_wait(play));
         return true;
     }
     (void)take_cancel(play);
@@ -345,14 +393,14 @@ static void finish_end_cancel(void *state)
 static bool step_two_lives(struct play *play, unsigned step)
 {
     if (step == 0) {
-        publish(play, whorl__state_park_begin(&play->word));
+        publish(play, begin_wait(play));
         return true;
     }
     if (step == 1) {
         end_word(play);
         whorl__state_free(&play->word);
         whorl__state_spawn(&play->word);
-        (void)whorl__state_park_begin(&play->word);
+        (void)begin_wait(play);
         return true;
     }
     model_check_failed("no handle of the task before wakes this one", __FILE__, __LINE__);
@@ -633,6 +681,15 @@ static const struct model models[] = {
      .body = body_two_waits,
      .finish = finish_two_waits,
      .preemptions = 2,
+     .schedules = 20000},
+    {.name = "task-word/stale-after-cancel",
+     .about = "the same where a cancel ended the first wait, and nobody has raised the epoch",
+     .threads = 3,
+     .state_bytes = sizeof(struct play),
+     .setup = setup_waits_on,
+     .body = body_waits_on,
+     .finish = finish_two_waits,
+     .preemptions = 3,
      .schedules = 20000},
     {.name = "task-word/wake-and-cancel",
      .about = "one resume; the cancel is delivered, or pending for the next wait",

@@ -10,6 +10,7 @@
  * BUG=2  a waker does not compare the epoch
  * BUG=3  the commit does not look for WAKE
  * BUG=4  whoever wakes a parked task queues it without having moved it to LIVE
+ * BUG=5  a wait takes the present epoch although a handle names it: a cancel ended the last one
  */
 #ifndef BUG
 #define BUG 0
@@ -21,7 +22,9 @@ mtype = { LIVE, PARKED, DONE };
 mtype phase = LIVE;
 bool wake;         /* WAKE */
 bool cancel;       /* CANCEL */
-byte epoch;
+byte epoch = 1;    /* the spawn's */
+byte begun;        /* the task's wait_begun */
+byte handle[3];    /* of each wait, from park_begin on */
 
 byte queued = 1;   /* run queue entries */
 bool on_stack;     /* somebody executes on the task's stack */
@@ -38,6 +41,7 @@ inline state_wake(wait) {
 #if BUG != 4
             phase = LIVE;
 #endif
+            epoch++; /* and the wait is over for who else has its handle */
             taken = true
         :: (epoch == wait || BUG == 2) && phase == LIVE -> wake = true
         :: else
@@ -51,10 +55,10 @@ inline state_wake(wait) {
 
 proctype Waker(byte wait) {
     bool taken;
-    epoch >= wait; /* the handle exists from park_begin on */
+    handle[wait] > 0;
     granted[wait] = true;
-    state_wake(wait);
-    state_wake(wait)
+    state_wake(handle[wait]);
+    state_wake(handle[wait])
 }
 
 proctype Canceller() {
@@ -92,8 +96,15 @@ inline run_body() {
     fi;
     if
     :: pc < WAITS ->
-        atomic { wake = false; epoch++ }; /* park_begin */
+        atomic { /* park_begin; where nobody has the epoch, nobody changes the word meanwhile */
+            if
+            :: epoch == begun && BUG != 5 -> wake = false; epoch++
+            :: else
+            fi;
+            begun = epoch
+        };
         pc++;
+        handle[pc] = begun;
 #if BUG == 1
         parked = false;
         atomic {

@@ -65,7 +65,7 @@ end() {
 
 begin
 holds task
-for bug in 1 2 3 4; do
+for bug in 1 2 3 4 5; do
     finds task -DBUG="$bug"
 done
 end task
