@@ -11,6 +11,16 @@
  * It is called in a copy of the context of who asked for it: it finds the task-locals of the task
  * that made it, and what it sets there is its own (whorl/context.h).
  *
+ * A callback that a task of a strand asks for is in that strand (whorl/strand.h), as what the task
+ * spawns, and so is one that such a callback asks for, or that has a strand in its attributes; from
+ * elsewhere, with WHORL_STRANDED, it is in the runtime's own. It never runs while another one of
+ * the strand runs, task or callback, and has its place in the strand's order from when it is ready:
+ * from the call, its time, or the end of the future. If its turn comes later it is called then, and
+ * not in the loop's next pass; and where loops share tasks, without a pin, by the loop that hands
+ * it the turn. While it waits for a loop the others of the strand wait. It is in the strand until
+ * it was called, cancelled or dropped; if it was cancelled when it was ready, until its turn. With
+ * one loop all this changes nothing of the order.
+ *
  * What is still there when the runtime ends is dropped: not called, its argument freed.
  */
 #ifndef WHORL_CALLBACK_H
@@ -38,7 +48,9 @@ struct whorl_call_attr {
     void (*arg_free)(void *arg); /* called exactly once: after the call, or when it is cancelled */
     int pin;                     /* 0: the caller's loop; WHORL_PIN(k): loop k */
     struct whorl_context *context; /* to be called in; NULL: a copy of the caller's */
-    uint64_t reserved[4];        /* 0 */
+    struct whorl_strand *strand; /* NULL: the caller's, see below */
+    uint64_t flags;              /* WHORL_NO_STRAND: in none, whatever the caller is in */
+    uint64_t reserved[2];        /* 0 */
 };
 
 /*
@@ -47,8 +59,10 @@ struct whorl_call_attr {
  *   attr        NULL for the defaults; copied
  *   ret_handle  the caller's reference, to be given back by whorl_handle_unref; NULL: none wanted
  *
- * Returns 0, -EINVAL (callback NULL, no such loop, a reserved word that is not zero), -ENOMEM,
- * -EPERM (neither in a task nor in a callback). On failure arg stays the caller's.
+ * Returns 0, -EINVAL (callback NULL, no such loop, an unknown flag, a reserved word that is not
+ * zero, a strand beside WHORL_NO_STRAND, or one that was destroyed), -EXDEV (tasks of another
+ * runtime are in the strand), -ENOMEM, -EPERM (neither in a task nor in a callback). On failure arg
+ * stays the caller's.
  *
  * From:    a task, a callback           Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: one block
@@ -68,7 +82,8 @@ WHORL_API WHORL_WARN_UNUSED int whorl_call_soon(whorl_callback *callback, void *
  *
  * Without a pin it is loop 0 that calls it, or the caller's own loop if he is one of that runtime.
  * A loop that sleeps is woken. Parameters and results otherwise as whorl_call_soon, and: -EINVAL
- * (near NULL), -ECANCELED (the runtime is ending).
+ * (near NULL), -ECANCELED (the runtime is ending). A plain thread is in no strand: attr->strand
+ * says with which tasks the callback takes turns.
  *
  * From:    any thread                   Thread-safe: yes
  * Waits:   no                           Cancellation point: no      Allocates: one block

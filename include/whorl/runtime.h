@@ -40,9 +40,9 @@ enum whorl_mode {
  * Nobody watches for tasks that hold the loop (stall_ns, report_ns); threads are not pinned. */
 #define WHORL_STEPPED 1
 
-/* whorl_options.flags: all tasks are in one strand (whorl/strand.h) of the runtime's own: never two
- * of them at the same time, on however many loops. Others are those that are spawned into another
- * strand, or with WHORL_NO_STRAND, and what they spawn. */
+/* whorl_options.flags: all tasks and callbacks are in one strand (whorl/strand.h) of the runtime's
+ * own: never two of them at the same time, on however many loops. Others are those that are asked
+ * for in another strand, or with WHORL_NO_STRAND, and what such tasks ask for. */
 #define WHORL_STRANDED 2
 
 /* whorl_options.flags: a task that is awaited before it has begun waits for its turn all the same.

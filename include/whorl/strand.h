@@ -24,13 +24,13 @@
  *
  * With one loop tasks take turns anyway, and a strand changes nothing of their order.
  *
- * Not in the strand are callbacks that its tasks ask for (whorl_call_soon and the like, done
- * callbacks): a loop calls them between two tasks, and another loop may run the strand meanwhile.
- * From there, and from plain threads, a task is spawned into the strand: by whorl_spawn or
- * whorl_spawn_remote, with whorl_attr.strand.
+ * Callbacks that are asked for in a strand are in it too (whorl_call_soon, whorl_call_later, done
+ * callbacks: whorl/callback.h): they take turns with its tasks, and what they spawn is in it. From
+ * anywhere else a callback is asked for in a strand by whorl_call_attr.strand, a task is spawned
+ * there by whorl_attr.strand; from plain threads by whorl_call_soon_threadsafe, whorl_spawn_remote.
  *
  * A strand is used by the tasks of one runtime at a time. Every call may meet every other one at
- * the same time, but for init; destroy is refused while there are tasks in it.
+ * the same time, but for init; destroy is refused while there are tasks or callbacks in it.
  */
 #ifndef WHORL_STRAND_H
 #define WHORL_STRAND_H
@@ -42,8 +42,8 @@
 
 WHORL_BEGIN
 
-/* Anywhere: static, on a stack, in other structs, as long as tasks are in it. `opaque` belongs to
- * whorl. */
+/* Anywhere: static, on a stack, in other structs, as long as tasks or callbacks are in it. `opaque`
+ * belongs to whorl. */
 struct whorl_strand {
     uint64_t opaque[8];
 };
@@ -66,10 +66,10 @@ WHORL_API WHORL_WARN_UNUSED int whorl_strand_init(struct whorl_strand *strand);
  * whorl_strand_destroy - from here on no task can be in it, until it is made anew.
  *
  * There is nothing to free: a strand that nobody is in may as well be forgotten. That is so as soon
- * as its tasks are known to have ended.
+ * as its tasks are known to have ended, and its callbacks to have been called or dropped.
  *
- * Returns 0, -EBUSY (tasks are in it; some are named to the exception handler), -EINVAL (NULL, or
- * destroyed before), -ECHILD.
+ * Returns 0, -EBUSY (tasks or callbacks are in it; some tasks are named to the exception handler),
+ * -EINVAL (NULL, or destroyed before), -ECHILD.
  *
  * From:    anywhere                     Thread-safe: see above
  * Waits:   no                           Cancellation point: no      Allocates: if it is refused
@@ -77,7 +77,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_strand_init(struct whorl_strand *strand);
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_strand_destroy(struct whorl_strand *strand);
 
-/* The strand that the calling task is in; NULL: none, or no task. */
+/* The strand that the calling task or callback is in; NULL: none. */
 WHORL_API struct whorl_strand *whorl_strand_current(void);
 
 /*
@@ -126,7 +126,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_strand_run(struct whorl_strand *strand,
                                                  void *arg);
 
 /*
- * whorl_strand_join - wait until no task is in the strand.
+ * whorl_strand_join - wait until no task is in the strand, and no callback.
  *
  *   deadline_ns  absolute CLOCK_MONOTONIC nanoseconds; WHORL_NEVER waits for ever
  *
@@ -140,7 +140,7 @@ WHORL_API WHORL_WARN_UNUSED int whorl_strand_run(struct whorl_strand *strand,
  * From:    a task; a plain thread, which then blocks               Thread-safe: yes
  * Waits:   yes, not if nobody is in it  Cancellation point: if it waits
  * Allocates: a future
- * Order:   everything its tasks did happens before the return
+ * Order:   everything that was done in it happens before the return
  * Since:   0.1, stable                  Source: runtime/task/strand.c
  */
 WHORL_API WHORL_WARN_UNUSED int whorl_strand_join(struct whorl_strand *strand,

@@ -102,6 +102,7 @@ struct whorl__loop {
     size_t calls;                   /* L: fast order: how many of `bound` are calls */
     size_t calls_left;              /* L: fast order: how many of them this turn may run */
     bool calling;                   /* L: it runs a call */
+    void *call_strand;              /* L: struct whorl__strand, of the call that runs; or NULL */
     void *called;                   /* A: that function, for the monitor; NULL: none */
     uint64_t called_count;          /* A: how many it has run; written by the loop only */
     bool poll_now;                  /* L: strict order: the program was called, and sees passes */

@@ -79,7 +79,12 @@ static void requeue_in(struct whorl__strand *strand, struct whorl__loop *loop,
     if (whorl__strand_is_lent(loop, strand)) {
         whorl__sched_submit_new(loop, task); /* the turn is the caller's: it waits for it */
     } else {
-        whorl__sched_requeue(loop, whorl__strand_rotate(strand, task));
+        struct whorl__item *const next = whorl__strand_rotate(strand, &task->item);
+        if (WHORL_UNLIKELY(whorl__item_is_call(next))) {
+            whorl__sched_hand_over(next);
+        } else {
+            whorl__sched_requeue(loop, whorl__task_of_item(next));
+        }
     }
 }
 
@@ -243,7 +248,8 @@ void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
 {
     struct whorl_task *const creator = loop->current;
     struct whorl__nested nested = {.creator = creator,
-                                   .strand = creator != NULL ? whorl__strand_of(creator) : NULL,
+                                   .strand = creator != NULL ? whorl__strand_of(creator)
+                                                             : loop->call_strand,
                                    .outer = loop->nested};
     const struct whorl__fiber host = loop->host;
     const size_t batch_left = loop->batch_left;

@@ -5,7 +5,7 @@
  * Threads:    field by field.
  *
  *   submit.c   a task is ready: where it goes
- *   strand.c   tasks that never run at the same time: who has the turn
+ *   strand.c   tasks and calls that never run at the same time: who has the turn
  *   idle.c     which loops search, which sleep, whom to wake: the lost wake-up argument
  *   halt.c     all loops stop after a pass, until the next run
  *   steal.c    looking for work elsewhere
@@ -46,7 +46,7 @@ struct whorl__strand {
     uint64_t word;               /* A: drawn in strand.c */
     struct whorl__spinlock lock;
     uint32_t generation;         /* A: sys/fork.h */
-    struct whorl__fifo ready;    /* M(strand): those that wait for the turn */
+    struct whorl__fifo ready;    /* M(strand): tasks and calls that wait for the turn */
     void *joined;                /* M(strand): struct whorl_future, once JOINED is set */
 };
 
@@ -180,8 +180,9 @@ void whorl__sched_submit(struct whorl_task *task);
 /* The same for a task that only gives way: behind all that is ready. By the loop that holds it. It
  * has the turn of its strand, here and in the next. */
 void whorl__sched_requeue(struct whorl__loop *loop, struct whorl_task *task);
-/* A task has got the turn of its strand from one that gave it up: next, if nobody is already. */
-void whorl__sched_hand_over(struct whorl_task *task);
+/* A task or a call has got the turn of its strand from who gave it up. A task is next, if nobody is
+ * already; a call is told, and knows where it is made. */
+void whorl__sched_hand_over(struct whorl__item *item);
 /* What is in the loop's hot slot goes to its ring; who could take it from there is not told. */
 void whorl__sched_give_hot(struct whorl__loop *loop);
 /* A new task: behind what is ready, never in the hot slot. `here`: the calling thread's loop if it

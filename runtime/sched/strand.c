@@ -1,6 +1,6 @@
 /*
- * strand.c - of the tasks of one strand at most one has the turn: is in a queue of the loops, or
- * runs. The others that are ready stand in the strand's own line.
+ * strand.c - of the tasks and calls of one strand at most one has the turn: is in a queue of the
+ * loops, or runs. The others that are ready stand in the strand's own line.
  *
  *                    ready: enter                the turn comes: leave, rotate
  *   PARKED, NEW --+---------------------> IN LINE ------------------+
@@ -37,6 +37,11 @@
  *
  * A task that runs eagerly inside another of its strand has no turn of its own: it is lent
  * (struct whorl__nested), and stays with who called.
+ *
+ * A call (task/callback.c) is a member like a task, and stands in the same line. It is handed the
+ * turn when it is ready, and keeps it until a loop has made it: so calls and tasks of a strand come
+ * in the order in which they became ready. At the end of the runtime only calls are left, in the
+ * loops and in line: who is dropped with the turn takes those in line along.
  *
  * Strict order with one loop: nobody asks for a turn, and the order is that of the loop.
  *
@@ -75,21 +80,29 @@ static void unlock(struct whorl__strand *strand)
     whorl__spin_unlock(&strand->lock);
 }
 
-static void push_locked(struct whorl__strand *strand, struct whorl_task *task)
+/* What a task waits for. */
+static void note_wait(struct whorl__item *item, uint64_t waits_on)
 {
-    /* relaxed: for dumps */
-    whorl__store_relaxed_u64(&task->waits_on, whorl__park_on_strand(strand));
-    whorl__plain_write(&task->ready);
-    whorl__fifo_push(&strand->ready, &task->ready);
+    if (!whorl__item_is_call(item)) {
+        /* relaxed: for dumps */
+        whorl__store_relaxed_u64(&whorl__task_of_item(item)->waits_on, waits_on);
+    }
+}
+
+static void push_locked(struct whorl__strand *strand, struct whorl__item *item)
+{
+    note_wait(item, whorl__park_on_strand(strand));
+    whorl__plain_write(&item->ready);
+    whorl__fifo_push(&strand->ready, &item->ready);
 }
 
 /* The first in line, which has the turn now. There is one. */
-static struct whorl_task *pop_locked(struct whorl__strand *strand)
+static struct whorl__item *pop_locked(struct whorl__strand *strand)
 {
-    struct whorl_task *const task = whorl__task_of_ready(whorl__fifo_pop(&strand->ready));
-    whorl__plain_write(&task->ready);
-    whorl__store_relaxed_u64(&task->waits_on, WHORL__PARK_NONE); /* relaxed: as above */
-    return task;
+    struct whorl__item *const item = whorl__item_of_ready(whorl__fifo_pop(&strand->ready));
+    whorl__plain_write(&item->ready);
+    note_wait(item, WHORL__PARK_NONE);
+    return item;
 }
 
 /* ---- the turn ---- */
@@ -123,7 +136,7 @@ static bool try_or_announce_locked(struct whorl__strand *strand)
     return false;
 }
 
-bool whorl__strand_enter_slow(struct whorl__strand *strand, struct whorl_task *task)
+bool whorl__strand_enter_slow(struct whorl__strand *strand, struct whorl__item *item)
 {
     if (whorl__strand_try(strand)) {
         return true;
@@ -131,7 +144,7 @@ bool whorl__strand_enter_slow(struct whorl__strand *strand, struct whorl_task *t
     lock(strand);
     const bool has_turn = try_or_announce_locked(strand);
     if (!has_turn) {
-        push_locked(strand, task);
+        push_locked(strand, item);
     }
     unlock(strand);
     return has_turn;
@@ -168,7 +181,7 @@ static bool less_locked(struct whorl__strand *strand, uint64_t less)
 static WHORL_COLD void *less_slowly(struct whorl__strand *strand, uint64_t less)
 {
     void *joined = NULL;
-    struct whorl_task *next = NULL;
+    struct whorl__item *next = NULL;
     lock(strand);
     if ((less & BUSY) && !whorl__fifo_is_empty(&strand->ready)) {
         next = pop_locked(strand);
@@ -194,15 +207,37 @@ void whorl__strand_leave(struct whorl__strand *strand)
     }
 }
 
-struct whorl_task *whorl__strand_rotate(struct whorl__strand *strand, struct whorl_task *task)
+struct whorl__item *whorl__strand_rotate(struct whorl__strand *strand, struct whorl__item *item)
 {
     /* relaxed: who comes now is behind the caller */
     if (!(whorl__load_relaxed_u64(&strand->word) & WAITING)) {
-        return task;
+        return item;
     }
     lock(strand);
-    struct whorl_task *const next = pop_locked(strand);
-    push_locked(strand, task);
+    struct whorl__item *const next = pop_locked(strand);
+    push_locked(strand, item);
+    unlock(strand);
+    return next;
+}
+
+/* Under the lock, with the turn: nobody is in line any more. */
+static void announce_nobody_locked(struct whorl__strand *strand)
+{
+    uint64_t word = whorl__load_relaxed_u64(&strand->word); /* relaxed: the cas checks it */
+    while (!whorl__cas_value_u64(&strand->word, &word, word & ~WAITING)) {
+    }
+}
+
+struct whorl__item *whorl__strand_take(struct whorl__strand *strand)
+{
+    struct whorl__item *next = NULL;
+    lock(strand);
+    if (!whorl__fifo_is_empty(&strand->ready)) {
+        next = pop_locked(strand);
+    }
+    if (whorl__fifo_is_empty(&strand->ready)) {
+        announce_nobody_locked(strand);
+    }
     unlock(strand);
     return next;
 }

@@ -45,23 +45,27 @@ static inline struct whorl__strand *whorl__strand_shared(const struct whorl_task
 /* Takes the turn if nobody has it. */
 WHORL_MUST_USE bool whorl__strand_try(struct whorl__strand *strand);
 
-/* A ready task of a shared strand asks for the turn. False: it stands in line, and is not the
- * caller's any more. */
+/* A ready task of a shared strand asks for the turn, or a call. False: it stands in line, and is
+ * not the caller's any more. A call in line is run once: when it gets the turn, which it has to
+ * pass on some time; or, `over`, without it. */
 WHORL_MUST_USE bool whorl__strand_enter_slow(struct whorl__strand *strand,
-                                             struct whorl_task *task);
+                                             struct whorl__item *item);
 
 /* As above, of any task: true where there is no line to stand in. */
 WHORL_MUST_USE static inline bool whorl__strand_enter(struct whorl_task *task)
 {
     struct whorl__strand *const strand = whorl__strand_shared(task);
-    return WHORL_LIKELY(strand == NULL) || whorl__strand_enter_slow(strand, task);
+    return WHORL_LIKELY(strand == NULL) || whorl__strand_enter_slow(strand, &task->item);
 }
 
 /* Who has the turn gives it up: the first in line is submitted. */
 void whorl__strand_leave(struct whorl__strand *strand);
 
 /* Who has the turn gives way, and asks for it again: who is to run now. */
-struct whorl_task *whorl__strand_rotate(struct whorl__strand *strand, struct whorl_task *task);
+struct whorl__item *whorl__strand_rotate(struct whorl__strand *strand, struct whorl__item *item);
+
+/* Who has the turn, and keeps it, takes the first in line out; NULL: nobody is. */
+struct whorl__item *whorl__strand_take(struct whorl__strand *strand);
 
 /* Whether the turn belongs to who calls, on this loop, the task that runs: it is not given up by
  * that one. */

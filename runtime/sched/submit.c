@@ -276,7 +276,7 @@ static void submit_behind(struct whorl__loop *here, struct whorl_task *task)
 }
 
 /* Not before who was woken by what the caller did last. */
-void whorl__sched_hand_over(struct whorl_task *task)
+static void hand_over_to(struct whorl_task *task)
 {
     struct whorl__loop *const here = loop_here(task);
     /* relaxed: its own store, or a thief's */
@@ -284,6 +284,16 @@ void whorl__sched_hand_over(struct whorl_task *task)
         submit_behind(here, task);
     } else {
         submit(task);
+    }
+}
+
+void whorl__sched_hand_over(struct whorl__item *item)
+{
+    if (WHORL_UNLIKELY(whorl__item_is_call(item))) {
+        struct whorl__callback *const call = whorl__call_of_item(item);
+        call->run(call, false);
+    } else {
+        hand_over_to(whorl__task_of_item(item));
     }
 }
 

@@ -31,10 +31,15 @@
  * the future from then on only; until then the future keeps it. Who completes the future may be a
  * thread of anywhere, and finds the loop in the same way: by the id of its runtime.
  *
+ * A call that is in a strand is made with its turn (task/seat.c). It passes that on before it says
+ * that it RAN, as a task does before its future is done: who knows of it may forget the strand.
+ *
  * Owns:       struct whorl_handle, struct done.
  * Threads:    made by the loop that makes the call, or by any thread (threadsafe, and done
  *             callbacks of tasks), which then counts as a guest as in submit.c; cancelled by any.
- * Invariant:  a call is run once or not at all, by handle->loop; arg_free is called once.
+ * Invariant:  a call is run once or not at all, by the loop of its seat, or one that hands it the
+ *             turn; arg_free is called once. The reference of where a call stands, and its seat,
+ *             are given back together.
  * Pairs:      Y1  run: the function, then state := RAN (release half) - cancel: reads RAN (acquire)
  *             Y2  references: the last - 1 (acquire half) sees all that was done under the others
  *             Y3  a look's end: the context, then state without LOOKED (release) - claim, look: the
@@ -48,6 +53,7 @@
 #include "task/debugging.h"
 #include "task/future.h"
 #include "task/park.h"
+#include "task/seat.h"
 #include "task/task.h"
 
 #include "sched/culprit.h"
@@ -71,7 +77,7 @@ struct whorl_handle {
     uint32_t state;              /* A: futex; drawn above */
     uint32_t generation;         /* C: sys/fork.h */
     bool timed;                  /* C: it has a timer */
-    struct whorl__loop *loop;    /* C */
+    struct whorl__seat seat;     /* C */
     uint64_t runtime_id;         /* C */
     whorl_callback *callback;    /* C */
     void *arg;                   /* C */
@@ -158,13 +164,37 @@ static void call_in(struct whorl__loop *loop, const void *function, void **conte
     }
 }
 
+/* From here to the end of the call: what it spawns, and whose turn it may lend. */
+static struct whorl__loop *sit_down(const struct whorl__seat *seat)
+{
+    struct whorl__loop *const loop = seat->takes_turns ? whorl__loop_current() : seat->loop;
+    loop->call_strand = seat->strand;
+    return loop;
+}
+
+static void stand_up(struct whorl__loop *loop, const struct whorl__seat *seat)
+{
+    loop->call_strand = NULL;
+    whorl__seat_pass(seat, false);
+}
+
 static void call_out(struct whorl_handle *handle)
 {
-    call_in(handle->loop, (void *)(uintptr_t)handle->callback, &handle->context, handle->callback,
+    struct whorl__loop *const loop = sit_down(&handle->seat);
+    call_in(loop, (void *)(uintptr_t)handle->callback, &handle->context, handle->callback,
             handle->arg);
     free_arg(handle);
+    stand_up(loop, &handle->seat);
     if (whorl__swap_u32(&handle->state, RAN) & AWAITED) { /* pairs Y1 */
         (void)whorl__os->futex_wake(&handle->state, INT_MAX);
+    }
+}
+
+/* It was cancelled; or it is now, if all is over. */
+static void drop(struct whorl_handle *handle, bool over)
+{
+    if (over && claim(handle, CANCELLED)) {
+        free_arg(handle);
     }
 }
 
@@ -172,12 +202,36 @@ static void run(struct whorl__callback *self, bool over)
 {
     struct whorl_handle *const handle = whorl_container_of(self, struct whorl_handle, call);
     whorl__plain_read(&handle->call);
-    if (over && claim(handle, CANCELLED)) {
-        free_arg(handle);
-    } else if (!over && (claim(handle, RUNNING) || WHORL__BUG(CALLBACK_RUNS_AFTER_ITS_CANCEL))) {
+    if (!over && (claim(handle, RUNNING) || WHORL__BUG(CALLBACK_RUNS_AFTER_ITS_CANCEL))) {
         call_out(handle);
+    } else {
+        drop(handle, over);
+        whorl__seat_pass(&handle->seat, over);
     }
     unref(handle);
+}
+
+/* It stood in line for the turn, and has that now. */
+static void run_in_line(struct whorl__callback *self, bool over)
+{
+    struct whorl_handle *const handle = whorl_container_of(self, struct whorl_handle, call);
+    struct whorl__loop *const here = whorl__loop_current();
+    whorl__plain_write(&handle->call);
+    if (!over) {
+        self->run = run;
+        push(here, whorl__seat_loop(&handle->seat, here), self);
+        return;
+    }
+    drop(handle, true);
+    whorl__seat_leave(&handle->seat);
+    unref(handle);
+}
+
+static void make_ready(struct whorl_handle *handle, struct whorl__loop *here)
+{
+    if (whorl__seat_is_free(&handle->seat, &handle->call, run_in_line)) {
+        push(here, whorl__seat_loop(&handle->seat, here), &handle->call);
+    }
 }
 
 /* In strict order this is the call's turn; in fast order it stands in line now. The timer's
@@ -187,10 +241,10 @@ static void fire(struct whorl__runtime *runtime, whorl__handle none, uint64_t se
     struct whorl_handle *const handle = (struct whorl_handle *)(uintptr_t)serial;
     struct whorl__loop *const here = whorl__loop_current();
     (void)runtime, (void)none;
-    if (here == handle->loop && here->strict) {
+    if (here != handle->seat.loop || !here->strict) {
+        make_ready(handle, here);
+    } else if (whorl__seat_is_free(&handle->seat, &handle->call, run_in_line)) {
         run(&handle->call, false);
-    } else {
-        push(here, handle->loop, &handle->call);
     }
 }
 
@@ -217,6 +271,8 @@ static int check(const struct wanted *wanted, const struct whorl__runtime *runti
         return 0;
     }
     if (attr->pin < 0 || (unsigned)attr->pin > runtime->loop_count ||
+        (attr->flags & ~(uint64_t)WHORL_NO_STRAND) != 0 ||
+        (attr->strand != NULL && attr->flags != 0) ||
         !whorl__reserved_ok(attr->reserved, WHORL__RESERVED(attr))) {
         return -EINVAL;
     }
@@ -226,9 +282,22 @@ static int check(const struct wanted *wanted, const struct whorl__runtime *runti
     return 0;
 }
 
-/* With one reference, that of where it will stand, and the caller's if he wants one. */
-static struct whorl_handle *make(const struct wanted *wanted, struct whorl__loop *loop)
+/* The strand of a call that is asked for here. */
+static struct whorl__strand *strand_for(const struct whorl_call_attr *attr,
+                                        struct whorl__runtime *runtime,
+                                        const struct whorl__loop *here)
 {
+    if (attr != NULL && attr->strand != NULL) {
+        return (struct whorl__strand *)(void *)attr->strand;
+    }
+    const bool none = attr != NULL && (attr->flags & WHORL_NO_STRAND) != 0;
+    return none ? NULL : whorl__strand_inherited(runtime, here);
+}
+
+/* With one reference, that of where it will stand, and the caller's if he wants one. */
+static struct whorl_handle *fill(const struct wanted *wanted, const struct whorl__seat *seat)
+{
+    struct whorl__loop *const loop = seat->loop;
     struct whorl_handle *const handle = whorl__os->alloc(sizeof *handle);
     if (handle == NULL) {
         return NULL;
@@ -237,7 +306,7 @@ static struct whorl_handle *make(const struct wanted *wanted, struct whorl__loop
         .call.run = run,
         .references = wanted->ret_handle != NULL ? 2 : 1,
         .generation = whorl__fork_generation,
-        .loop = loop,
+        .seat = *seat,
         .runtime_id = loop->runtime->id,
         .callback = wanted->callback,
         .arg = wanted->arg,
@@ -250,6 +319,24 @@ static struct whorl_handle *make(const struct wanted *wanted, struct whorl__loop
     return handle;
 }
 
+/* Where: seat->loop is set. 0 or -errno. */
+static int make(const struct wanted *wanted, struct whorl__seat *seat,
+                const struct whorl__loop *here, struct whorl_handle **ret_handle)
+{
+    struct whorl__runtime *const runtime = seat->loop->runtime;
+    seat->pinned = wanted->attr != NULL && wanted->attr->pin != 0;
+    const int error = whorl__seat_take(seat, strand_for(wanted->attr, runtime, here));
+    if (error != 0) {
+        return error;
+    }
+    *ret_handle = fill(wanted, seat);
+    if (*ret_handle == NULL) {
+        whorl__seat_leave(seat);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
 static void hand_out(const struct wanted *wanted, struct whorl_handle *handle)
 {
     if (wanted->ret_handle != NULL) {
@@ -260,17 +347,15 @@ static void hand_out(const struct wanted *wanted, struct whorl_handle *handle)
 static int call_soon(const struct wanted *wanted, struct whorl__loop *here,
                      struct whorl__runtime *runtime, struct whorl__loop *plain)
 {
-    struct whorl__loop *loop;
-    const int error = check(wanted, runtime, plain, &loop);
+    struct whorl__seat seat = {.loop = NULL};
+    struct whorl_handle *handle;
+    int error = check(wanted, runtime, plain, &seat.loop);
+    error = error != 0 ? error : make(wanted, &seat, here, &handle);
     if (error != 0) {
         return error;
     }
-    struct whorl_handle *const handle = make(wanted, loop);
-    if (handle == NULL) {
-        return -ENOMEM;
-    }
     hand_out(wanted, handle);
-    push(here, loop, &handle->call);
+    make_ready(handle, here);
     return 0;
 }
 
@@ -314,7 +399,7 @@ static int arm(struct whorl_handle *handle, int64_t deadline_ns)
     handle->when_ns = deadline_ns;
     handle->timer.serial = (uintptr_t)handle;
     handle->timer.fire = fire;
-    return whorl__timer_arm(&handle->loop->timers, &handle->timer, deadline_ns);
+    return whorl__timer_arm(&handle->seat.loop->timers, &handle->timer, deadline_ns);
 }
 
 int whorl_call_at(int64_t deadline_ns, whorl_callback *callback, void *arg,
@@ -322,24 +407,26 @@ int whorl_call_at(int64_t deadline_ns, whorl_callback *callback, void *arg,
 {
     const struct wanted wanted = {callback, arg, attr, ret_handle};
     struct whorl__loop *const here = whorl__loop_here();
-    struct whorl__loop *loop;
+    struct whorl__seat seat = {.loop = NULL};
+    struct whorl_handle *handle;
     if (here == NULL) {
         return whorl__error_outside();
     }
-    if (check(&wanted, here->runtime, here, &loop) != 0 || loop != here) {
+    if (check(&wanted, here->runtime, here, &seat.loop) != 0 || seat.loop != here) {
         return -EINVAL;
     }
-    struct whorl_handle *const handle = make(&wanted, loop);
-    if (handle == NULL) {
-        return -ENOMEM;
+    int error = make(&wanted, &seat, here, &handle);
+    if (error != 0) {
+        return error;
     }
     if (WHORL__BUG(CALLBACK_DUE_IS_CALLED_SOON) && deadline_ns <= whorl_now()) {
         hand_out(&wanted, handle);
-        push(here, loop, &handle->call);
+        make_ready(handle, here);
         return 0;
     }
-    const int error = arm(handle, deadline_ns);
+    error = arm(handle, deadline_ns);
     if (error != 0) {
+        whorl__seat_leave(&handle->seat);
         handle->references = 1;
         unref(handle);
         return error;
@@ -400,6 +487,7 @@ int whorl__callback_fire_soon(struct whorl__loop *loop, const struct whorl__time
 static void take_timer_out(struct whorl_handle *handle)
 {
     if (!whorl__timer_disarm(&handle->timer)) {
+        whorl__seat_leave(&handle->seat);
         unref(handle); /* the timer's; the caller has one of his own */
     }
 }
@@ -517,7 +605,7 @@ void whorl_handle_unref(struct whorl_handle *handle)
 
 struct done {
     struct whorl__waiter waiter; /* first; a call once fired */
-    struct whorl__loop *loop;    /* C: there while its runtime is */
+    struct whorl__seat seat;     /* C */
     uint64_t runtime_id;         /* C */
     struct whorl_future *future; /* C: with a reference once fired */
     whorl_done_callback *callback; /* C */
@@ -548,48 +636,87 @@ static void run_done(struct whorl__callback *self, bool over)
     struct done *const done = whorl_container_of(self, struct done, waiter.call);
     whorl__plain_read(&done->waiter.call);
     if (!over) {
-        call_in(done->loop, (void *)(uintptr_t)done->callback, &done->context, call_done, done);
+        struct whorl__loop *const loop = sit_down(&done->seat);
+        call_in(loop, (void *)(uintptr_t)done->callback, &done->context, call_done, done);
+        stand_up(loop, &done->seat);
+    } else {
+        whorl__seat_pass(&done->seat, true);
     }
     whorl_future_unref(done->future);
     free_done(done);
 }
 
+/* Fired, and never to be called: it has no turn. */
+static void drop_done(struct done *done)
+{
+    whorl__seat_leave(&done->seat);
+    whorl_future_unref(done->future);
+    free_done(done);
+}
+
+static void run_done_in_line(struct whorl__callback *self, bool over)
+{
+    struct done *const done = whorl_container_of(self, struct done, waiter.call);
+    struct whorl__loop *const here = whorl__loop_current();
+    whorl__plain_write(&done->waiter.call);
+    if (over) {
+        drop_done(done);
+        return;
+    }
+    self->run = run_done;
+    push(here, whorl__seat_loop(&done->seat, here), self);
+}
+
+/* The runtime is there. `here`: the calling thread's loop if it is one of that runtime. */
+static void make_done_ready(struct done *done, struct whorl__loop *here)
+{
+    struct whorl__callback *const call = &done->waiter.call;
+    call->run = run_done;
+    if (whorl__seat_is_free(&done->seat, call, run_done_in_line)) {
+        push(here, whorl__seat_loop(&done->seat, here), call);
+    }
+}
+
 void whorl__done_callback_post(struct whorl__waiter *waiter)
 {
     struct done *const done = done_of(waiter);
-    struct whorl__callback *const call = &waiter->call;
     struct whorl__loop *const here = whorl__loop_current();
-    call->run = run_done;
     if (runs_on(here, done->runtime_id)) {
-        push(here, done->loop, call);
+        make_done_ready(done, here);
         return;
     }
     struct whorl__runtime *const visited = whorl__roster_find(done->runtime_id);
     if (visited == NULL) {
-        run_done(call, true);
+        drop_done(done);
         return;
     }
-    push(NULL, done->loop, call);
+    make_done_ready(done, NULL);
     whorl__roster_leave(visited);
 }
 
 void whorl__done_callback_free(struct whorl__waiter *waiter)
 {
+    whorl__seat_leave(&done_of(waiter)->seat);
     free_done(done_of(waiter));
 }
 
 /* The runtime is there: the caller runs in it, or is its guest. */
-static int add_done(struct whorl_future *future, struct whorl__loop *loop,
-                    whorl_done_callback *callback, void *arg)
+static int add_done(struct whorl_future *future, struct whorl__seat *seat,
+                    struct whorl__strand *strand, whorl_done_callback *callback, void *arg)
 {
+    const int error = whorl__seat_take(seat, strand);
+    if (error != 0) {
+        return error;
+    }
     struct done *const done = whorl__os->alloc(sizeof *done);
     if (done == NULL) {
+        whorl__seat_leave(seat);
         return -ENOMEM;
     }
     *done = (struct done){
         .waiter.kind = WHORL__WAITER_DONE,
-        .loop = loop,
-        .runtime_id = loop->runtime->id,
+        .seat = *seat,
+        .runtime_id = seat->loop->runtime->id,
         .future = future,
         .callback = callback,
         .arg = arg,
@@ -605,7 +732,7 @@ static int add_done(struct whorl_future *future, struct whorl__loop *loop,
 int whorl__done_callback_add(struct whorl_future *future, struct whorl__loop *loop,
                              whorl_done_callback *callback, void *arg)
 {
-    return add_done(future, loop, callback, arg);
+    return add_done(future, &(struct whorl__seat){.loop = loop}, NULL, callback, arg);
 }
 
 static int add_done_remote(struct whorl_task *task, whorl_done_callback *callback, void *arg)
@@ -613,7 +740,8 @@ static int add_done_remote(struct whorl_task *task, whorl_done_callback *callbac
     struct whorl__runtime *const runtime = task->runtime;
     int error = -ECANCELED;
     if (whorl__guest_enter(runtime)) {
-        error = add_done(&task->future, runtime->loops[0], callback, arg);
+        error = add_done(&task->future, &(struct whorl__seat){.loop = runtime->loops[0]},
+                         whorl__strand_inherited(runtime, NULL), callback, arg);
     }
     whorl__guest_leave(runtime);
     return error;
@@ -630,7 +758,8 @@ int whorl_future_add_done_callback(struct whorl_future *future, whorl_done_callb
         return -ECHILD;
     }
     if (here != NULL) {
-        return add_done(future, here, callback, arg);
+        return add_done(future, &(struct whorl__seat){.loop = here},
+                        whorl__strand_inherited(here->runtime, here), callback, arg);
     }
     if (whorl__loop_current() != NULL || future->kind != WHORL__FUTURE_TASK) {
         return whorl__error_outside();

@@ -7,8 +7,8 @@
 #include "loop/loop.h"
 #include "whorl/callback.h"
 
-/* As whorl_future_add_done_callback, on that loop; by the thread that drives it, between two steps.
- * 0 or -ENOMEM. */
+/* As whorl_future_add_done_callback, on that loop, in no strand; by the thread that drives it,
+ * between two steps. 0 or -ENOMEM. */
 WHORL_MUST_USE int whorl__done_callback_add(struct whorl_future *future, struct whorl__loop *loop,
                                             whorl_done_callback *callback, void *arg);
 

@@ -53,7 +53,7 @@ int whorl__strand_choose_slow(const struct whorl__runtime *runtime,
     return strand == NULL ? 0 : whorl__strand_admit(strand, runtime);
 }
 
-static void quit(struct whorl__strand *strand, bool has_turn)
+void whorl__strand_out(struct whorl__strand *strand, bool has_turn)
 {
     struct whorl_future *const joined = whorl__strand_quit(strand, has_turn);
     if (joined != NULL) {
@@ -64,14 +64,14 @@ static void quit(struct whorl__strand *strand, bool has_turn)
 
 void whorl__strand_drop(struct whorl__strand *strand)
 {
-    quit(strand, false);
+    whorl__strand_out(strand, false);
 }
 
 void whorl__strand_end(struct whorl_task *task)
 {
     struct whorl__strand *const strand = whorl__strand_of(task);
     const bool shared = whorl__strand_shared(task) != NULL;
-    quit(strand, shared && !whorl__strand_is_lent(task->loop, strand));
+    whorl__strand_out(strand, shared && !whorl__strand_is_lent(task->loop, strand));
 }
 
 /* ---- from one to another ---- */
@@ -188,8 +188,8 @@ int whorl_strand_run(struct whorl_strand *strand, struct whorl_task *near, whorl
 
 struct whorl_strand *whorl_strand_current(void)
 {
-    const struct whorl_task *const task = whorl__task_current();
-    return task != NULL ? (struct whorl_strand *)(void *)whorl__strand_of(task) : NULL;
+    const struct whorl__loop *const here = whorl__loop_here();
+    return here != NULL ? (struct whorl_strand *)(void *)whorl__strand_here(here) : NULL;
 }
 
 /* ---- until nobody is in it ---- */
@@ -245,6 +245,10 @@ enum { NAMED_MAX = 4 };
 static void put_names(struct whorl__text *text, struct whorl_task *const *tasks, size_t count)
 {
     char name[WHORL_TASK_NAME_MAX + 1];
+    if (count == 0) {
+        whorl__text_string(text, "callbacks");
+        return;
+    }
     whorl__text_number(text, count);
     for (size_t i = 0; i < count && i < NAMED_MAX; i++) {
         whorl__task_copy_name(tasks[i], name, sizeof name);
@@ -254,7 +258,9 @@ static void put_names(struct whorl__text *text, struct whorl_task *const *tasks,
     whorl__text_string(text, count > NAMED_MAX ? ", ..." : "");
 }
 
-static void tell_of_members(struct whorl__runtime *runtime, struct whorl__strand *strand)
+/* members: how many were in it when that was refused, callbacks among them. */
+static void tell_of_members(struct whorl__runtime *runtime, struct whorl__strand *strand,
+                            uint64_t members)
 {
     char room[NAMED_MAX * (WHORL_TASK_NAME_MAX + 4) + 128];
     struct whorl__text text = {.bytes = room, .size = sizeof room - 1};
@@ -267,6 +273,7 @@ static void tell_of_members(struct whorl__runtime *runtime, struct whorl__strand
     whorl__text_hex(&text, (uint64_t)(uintptr_t)strand);
     whorl__text_string(&text, " was to be destroyed; still in it are ");
     put_names(&text, tasks, count);
+    whorl__text_string(&text, count > 0 && members > count ? ", and callbacks" : "");
     room[text.length] = '\0';
     whorl_all_tasks_free(tasks, count);
     whorl__report(runtime, &(struct whorl_report){.message = room,
@@ -288,7 +295,7 @@ int whorl_strand_destroy(struct whorl_strand *opaque)
         struct whorl__runtime *const runtime =
             whorl__roster_find(word >> WHORL__STRAND_RUNTIME_SHIFT);
         if (runtime != NULL) {
-            tell_of_members(runtime, strand);
+            tell_of_members(runtime, strand, (word & WHORL__STRAND_MEMBERS) / WHORL__STRAND_MEMBER);
             whorl__roster_leave(runtime);
         }
     }

@@ -6,20 +6,23 @@
 
 #include "sched/strand.h"
 
-/* Where what runs on a loop is: the task; NULL: in none. */
+/* Where what runs on a loop is: the task, or the call; NULL: in none. */
 static inline struct whorl__strand *whorl__strand_here(const struct whorl__loop *here)
 {
     const struct whorl_task *const task = here->current;
-    return task != NULL ? whorl__strand_of(task) : NULL;
+    return task != NULL ? whorl__strand_of(task) : here->call_strand;
 }
 
-/* Where a task begins that is made there, without a word in its attributes. */
+/* Where a task begins that is made there, or a call, without a word in its attributes. */
 static inline struct whorl__strand *whorl__strand_inherited(struct whorl__runtime *runtime,
                                                             const struct whorl__loop *here)
 {
     const struct whorl_task *const creator = here != NULL ? here->current : NULL;
     if (WHORL_LIKELY(creator != NULL)) {
         return whorl__strand_of(creator);
+    }
+    if (here != NULL && here->call_strand != NULL) {
+        return here->call_strand;
     }
     return runtime->stranded ? &runtime->strand : NULL;
 }
@@ -47,6 +50,9 @@ WHORL_MUST_USE static inline int whorl__strand_choose(struct whorl__runtime *run
 
 /* A member goes that has not run, or is somewhere else by now. */
 void whorl__strand_drop(struct whorl__strand *strand);
+
+/* A member goes, and with it the turn if it has that. */
+void whorl__strand_out(struct whorl__strand *strand, bool has_turn);
 
 /* The body of a task of a strand is over. */
 void whorl__strand_end(struct whorl_task *task);

@@ -452,7 +452,7 @@ static bool is_strict_here(void)
 /* Before it can fire, or a report can meet it. */
 static int arm(struct whorl_completed *completed, int64_t deadline_ns)
 {
-    const struct whorl_call_attr attr = {.arg_free = drop_timed};
+    const struct whorl_call_attr attr = {.arg_free = drop_timed, .flags = WHORL_NO_STRAND};
     completed->deadline_ns = deadline_ns;
     if (deadline_ns == WHORL_NEVER || completed->count == 0 || !is_strict_here()) {
         return 0;

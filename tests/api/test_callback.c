@@ -354,7 +354,7 @@ static int misuse(void *arg)
 {
     const struct whorl_call_attr far = {.pin = WHORL_PIN(1)};
     const struct whorl_call_attr negative = {.pin = -1};
-    const struct whorl_call_attr reserved = {.reserved = {0, 0, 0, 1}};
+    const struct whorl_call_attr reserved = {.reserved = {0, 1}};
     struct whorl_future *const future = new_future();
     struct whorl_task *const self = whorl_task_current();
     bool *const all = arg;

@@ -1,6 +1,7 @@
 /*
  * test_strand.c - tasks of one strand that become ready, give way, park, are cancelled and end on
- * several threads at once: runtime/sched/strand.c and task/strand.c.
+ * several threads at once, and callbacks among them: runtime/sched/strand.c, task/strand.c and
+ * task/seat.c.
  *
  * What a task does in the strand is a plain write that is marked: two at once are a race, and so is
  * one that does not see what the last has done. Everybody comes to his end: who is forgotten in
@@ -12,6 +13,7 @@
 #include "model/model.h"
 #include "model/rig.h"
 
+#include "sched/roster.h"
 #include "sched/strand.h"
 #include "whorl.h"
 
@@ -22,10 +24,16 @@ struct scene {
     struct whorl_strand *strand;
     struct whorl_task *tasks[RIG_TASKS];
     struct whorl_future *gate;
+    struct whorl_future *told;
     int inside; /* plain: written with the turn */
     int ended;  /* plain: likewise */
     int got[3];
     bool joined;
+    bool listed; /* with the roster, for who completes a future */
+    struct whorl_handle *handle;
+    uint32_t ready; /* A: the program's own way to hand the handle over */
+    bool cancelled;
+    int freed; /* plain: written with the turn, or when all is over */
 };
 
 /* ---- what tasks do ---- */
@@ -157,6 +165,15 @@ static void begin(struct scene *scene, unsigned loops, enum rig_kind kind)
     model_name(&scene->strand->opaque[0], "strand.word");
 }
 
+/* With a gate, and so that who completes it finds the runtime. */
+static void begin_listed(struct scene *scene, enum rig_kind kind)
+{
+    begin(scene, 2, kind);
+    whorl__roster_add(&scene->rig.runtime);
+    scene->listed = true;
+    MODEL_CHECK(whorl_future_new(&scene->gate) == 0);
+}
+
 /* In the strand from its beginning: ready on a loop, as if it had been spawned there. */
 static void add(struct scene *scene, unsigned which, unsigned loop, whorl_body *body)
 {
@@ -170,12 +187,16 @@ static void end(struct scene *scene, int ended)
     for (unsigned i = 0; i < RIG_TASKS; i++) {
         whorl_task_unref(scene->tasks[i]);
     }
+    if (scene->listed) {
+        whorl__roster_remove(&scene->rig.runtime);
+    }
     rig_fini(&scene->rig);
     if (!scene->joined) {
         MODEL_CHECK(whorl_strand_destroy(scene->strand) == 0);
         model_free(scene->strand);
     }
     whorl_future_unref(scene->gate);
+    whorl_future_unref(scene->told);
 }
 
 static void body_loops(void *state, unsigned thread)
@@ -346,6 +367,173 @@ static void finish_runtimes(void *state)
     end(state, 0);
 }
 
+/* ---- a callback that a task asks for, while another one has the turn ---- */
+
+static void be_called(void *arg)
+{
+    struct scene *const scene = arg;
+    end_section(scene);
+    (void)whorl_future_set_result(scene->gate, NULL);
+}
+
+static int ask(void *arg)
+{
+    struct scene *const scene = arg;
+    MODEL_CHECK(whorl_call_soon(be_called, scene, NULL, NULL) == 0);
+    section(scene);
+    MODEL_CHECK(whorl_future_await(scene->gate, NULL) == 0);
+    end_section(scene);
+    return 0;
+}
+
+static void setup_call(void *state)
+{
+    struct scene *const scene = state;
+    begin_listed(scene, RIG_STRICT);
+    add(scene, 0, 0, ask);
+    add(scene, 1, 1, work);
+}
+
+static void setup_call_sharing(void *state)
+{
+    struct scene *const scene = state;
+    begin_listed(scene, RIG_SHARING);
+    add(scene, 0, 0, ask);
+    add(scene, 1, 1, work);
+}
+
+/* ---- a callback that a thread cancels ---- */
+
+static int ask_and_show(void *arg)
+{
+    struct scene *const scene = arg;
+    MODEL_CHECK(whorl_call_soon(be_called, scene, NULL, &scene->handle) == 0);
+    whorl__store_release_u32(&scene->ready, 1); /* pairs cancel_call */
+    section(scene);
+    MODEL_CHECK(whorl_future_await(scene->gate, NULL) == 0);
+    MODEL_CHECK(whorl_yield() == 0); /* behind the call, also where the gate was open */
+    end_section(scene);
+    return 0;
+}
+
+static bool is_shown(void *arg)
+{
+    return ((struct scene *)arg)->ready != 0;
+}
+
+static void cancel_call(struct scene *scene)
+{
+    model_block_until(is_shown, scene);
+    while (whorl__load_acquire_u32(&scene->ready) == 0) { /* acquire, pairs ask_and_show */
+        model_yield();
+    }
+    scene->cancelled = whorl_handle_cancel(scene->handle);
+    whorl_handle_unref(scene->handle);
+    (void)whorl_future_set_result(scene->gate, NULL);
+}
+
+static void setup_call_cancelled(void *state)
+{
+    struct scene *const scene = state;
+    begin_listed(scene, RIG_STRICT);
+    add(scene, 0, 0, ask_and_show);
+    add(scene, 1, 1, work_plainly);
+}
+
+static void body_call_cancelled(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread < 2) {
+        rig_loop(&scene->rig, thread);
+    } else {
+        cancel_call(scene);
+    }
+}
+
+static void finish_call_cancelled(void *state)
+{
+    struct scene *const scene = state;
+    end(scene, scene->cancelled ? 2 : 3);
+}
+
+/* ---- a done callback, of a future that a thread completes ---- */
+
+static void be_told(struct whorl_future *future, void *arg)
+{
+    struct scene *const scene = arg;
+    MODEL_CHECK(whorl_future_done(future));
+    end_section(scene);
+    (void)whorl_future_set_result(scene->told, NULL);
+}
+
+static int be_told_first(void *arg)
+{
+    struct scene *const scene = arg;
+    MODEL_CHECK(whorl_future_add_done_callback(scene->gate, be_told, scene) == 0);
+    section(scene);
+    MODEL_CHECK(whorl_future_await(scene->told, NULL) == 0);
+    end_section(scene);
+    return 0;
+}
+
+static void setup_told(void *state)
+{
+    struct scene *const scene = state;
+    begin_listed(scene, RIG_STRICT);
+    MODEL_CHECK(whorl_future_new(&scene->told) == 0);
+    add(scene, 0, 0, be_told_first);
+    add(scene, 1, 1, work_plainly);
+}
+
+/* ---- callbacks that the end of the runtime finds, one with the turn and others in line ---- */
+
+static void count_freed(void *arg)
+{
+    struct scene *const scene = arg;
+    whorl__plain_write(&scene->freed);
+    scene->freed++;
+}
+
+static int ask_and_go(void *arg)
+{
+    struct scene *const scene = arg;
+    const struct whorl_call_attr attr = {.arg_free = count_freed};
+    for (int i = 0; i < 3; i++) {
+        MODEL_CHECK(whorl_call_soon(be_called, scene, &attr, NULL) == 0);
+    }
+    section(scene);
+    return 0;
+}
+
+static void setup_left(void *state)
+{
+    struct scene *const scene = state;
+    begin_listed(scene, RIG_STRICT);
+    add(scene, 0, 0, ask_and_go);
+    add(scene, 1, 1, ask_and_go);
+}
+
+/* As whorl__loop_fini. */
+static void drop_calls(struct whorl__loop *loop)
+{
+    struct whorl__fifo_node *node;
+    (void)whorl__loop_take_inbox(loop);
+    while ((node = whorl__fifo_pop(&loop->bound)) != NULL) {
+        struct whorl__callback *const call = whorl__call_of_item(whorl__item_of_ready(node));
+        call->run(call, true);
+        (void)whorl__loop_take_inbox(loop);
+    }
+}
+
+static void finish_left(void *state)
+{
+    struct scene *const scene = state;
+    drop_calls(&scene->rig.loops[0]);
+    drop_calls(&scene->rig.loops[1]);
+    MODEL_CHECK(scene->freed == 6);
+    end(scene, scene->ended);
+}
+
 /* ---- the models ---- */
 
 #define SCENE(model_name, what, thread_count)                                                      \
@@ -411,6 +599,36 @@ static const struct model models[] = {
      .setup = setup_join,
      .body = body_kill,
      .finish = finish_two,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("call", "a callback that a task asks for, while another one has the turn", 2),
+     .setup = setup_call,
+     .body = body_loops,
+     .finish = finish_three,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("call-sharing", "the same where any loop may make the call", 2),
+     .setup = setup_call_sharing,
+     .body = body_loops,
+     .finish = finish_three,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("call-cancelled", "a callback in line, or with the turn, is cancelled", 3),
+     .setup = setup_call_cancelled,
+     .body = body_call_cancelled,
+     .finish = finish_call_cancelled,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("told", "a done callback, of a future that a thread completes", 3),
+     .setup = setup_told,
+     .body = body_gate,
+     .finish = finish_three,
+     .preemptions = 2,
+     .schedules = 3000},
+    {SCENE("left", "the end drops callbacks, one with the turn and others in line", 2),
+     .setup = setup_left,
+     .body = body_loops,
+     .finish = finish_left,
      .preemptions = 2,
      .schedules = 3000},
     {SCENE("runtimes", "T1: one runtime's tasks after another's", 2),
