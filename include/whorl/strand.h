@@ -22,7 +22,8 @@
  * for long, keeps the turn all that time: what is long belongs into a task of no strand, or a
  * thread (whorl_to_thread).
  *
- * With one loop tasks take turns anyway, and a strand changes nothing of their order.
+ * With one loop tasks take turns anyway, and a strand changes nothing of their order; unless that
+ * loop keeps fast order (WHORL_MODE_STEALING), where it gives its tasks theirs.
  *
  * Callbacks that are asked for in a strand are in it too (whorl_call_soon, whorl_call_later, done
  * callbacks: whorl/callback.h): they take turns with its tasks, and what they spawn is in it. From

@@ -30,14 +30,21 @@ static inline void whorl__strand_set(struct whorl_task *task, struct whorl__stra
     whorl__store_relaxed_ptr(&task->future.strand, strand); /* relaxed: as above */
 }
 
-/* The same, and NULL where the tasks of a runtime take turns anyway, for it has one loop. */
+/* Whether its tasks ask for a turn: not in strict order with one loop, which has the order of a
+ * strand by itself. In fast order one loop would let who was woken last run first. */
+static inline bool whorl__strand_takes_turns(const struct whorl__runtime *runtime)
+{
+    return runtime->loop_count > 1 || runtime->stealing;
+}
+
+/* The same, and NULL where the tasks of a runtime take turns anyway. */
 static inline struct whorl__strand *whorl__strand_shared(const struct whorl_task *task)
 {
     struct whorl__strand *const strand = whorl__strand_of(task);
     if (WHORL_LIKELY(strand == NULL)) {
         return NULL;
     }
-    return task->runtime->loop_count > 1 ? strand : NULL;
+    return whorl__strand_takes_turns(task->runtime) ? strand : NULL;
 }
 
 /* ---- the turn ---- */

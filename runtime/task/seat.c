@@ -35,7 +35,7 @@ int whorl__seat_take(struct whorl__seat *seat, struct whorl__strand *strand)
     struct whorl__runtime *const runtime = seat->loop->runtime;
     seat->strand = strand;
     seat->is_member = strand != NULL && strand != &runtime->strand;
-    seat->takes_turns = strand != NULL && runtime->loop_count > 1;
+    seat->takes_turns = strand != NULL && whorl__strand_takes_turns(runtime);
     return seat->is_member ? whorl__strand_admit(strand, runtime) : 0;
 }
 

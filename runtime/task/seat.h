@@ -11,7 +11,7 @@ struct whorl__seat {
     struct whorl__strand *strand; /* C: there until the call is over; NULL: in none */
     bool pinned;                  /* C: to the loop, whoever hands it the turn */
     bool is_member;               /* C: of the strand, which is not the runtime's own */
-    bool takes_turns;             /* C: the strand is shared by several loops */
+    bool takes_turns;             /* C: the strand is one that has a line */
 };
 
 /* One on seat->loop, pinned or not, is given a strand, or NULL. 0, or as whorl__strand_admit. */

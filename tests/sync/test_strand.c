@@ -13,10 +13,24 @@
 
 enum { LOOPS_MANY = 64 };
 
+static int no_failure(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
 static void at_many_loops(whorl_body *body)
 {
     at_all_loops(body);
     at_loops(LOOPS_MANY, body);
+}
+
+/* One loop that runs who was woken last, but for what a strand says. */
+static void at_fast_loop(whorl_body *body)
+{
+    const struct whorl_options options = {.loops = 1, .mode = WHORL_MODE_STEALING};
+    assert_int_equal(whorl_run(body, NULL, &options), 0);
+    at_no_loop(no_failure);
 }
 
 static struct whorl_task *start_in(struct whorl_strand *strand, whorl_body *body, void *arg)
@@ -152,12 +166,6 @@ static void exclude_in_mode(enum whorl_mode mode)
     assert_int_equal(whorl_strand_destroy(&shared.strand), 0);
 }
 
-static int no_failure(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
 static void test_mt_7_tasks_pinned_to_several_loops_take_turns(void **state)
 {
     (void)state;
@@ -237,6 +245,7 @@ static void test_mt_7_who_is_ready_first_runs_first(void **state)
 {
     (void)state;
     at_many_loops(run_order);
+    at_fast_loop(run_order);
 }
 
 /* ---- one loop: asyncio's order ---- */

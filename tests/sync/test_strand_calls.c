@@ -12,10 +12,24 @@
 
 enum { LOOPS_MANY = 64 };
 
+static int no_failure(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
 static void at_many_loops(whorl_body *body)
 {
     at_all_loops(body);
     at_loops(LOOPS_MANY, body);
+}
+
+/* One loop that runs who was woken last, but for what a strand says. */
+static void at_fast_loop(whorl_body *body)
+{
+    const struct whorl_options options = {.loops = 1, .mode = WHORL_MODE_STEALING};
+    assert_int_equal(whorl_run(body, NULL, &options), 0);
+    at_no_loop(no_failure);
 }
 
 static struct whorl_task *start_in(struct whorl_strand *strand, whorl_body *body, void *arg)
@@ -31,12 +45,6 @@ static void end_strand(struct whorl_strand *strand)
 {
     EXPECT_IS(whorl_strand_join(strand, WHORL_NEVER), 0);
     EXPECT_IS(whorl_strand_destroy(strand), 0);
-}
-
-static int no_failure(void *arg)
-{
-    (void)arg;
-    return 0;
 }
 
 /* ---- one at a time ---- */
@@ -161,6 +169,7 @@ static void test_mt_7_callbacks_and_tasks_of_a_strand_take_turns(void **state)
 {
     (void)state;
     at_many_loops(exclude);
+    at_fast_loop(exclude);
 }
 
 static int exclude_isolated(void *arg)
@@ -279,6 +288,7 @@ static void test_mt_7_calls_and_tasks_of_a_strand_come_in_the_order_of_asking(vo
 {
     (void)state;
     at_many_loops(check_order);
+    at_fast_loop(check_order);
 }
 
 /* A call that is made by a call comes behind what is in line: asyncio's next pass. */
@@ -318,6 +328,7 @@ static void test_mt_7_what_a_call_of_a_strand_asks_for_stands_behind(void **stat
 {
     (void)state;
     at_many_loops(check_chains);
+    at_fast_loop(check_chains);
 }
 
 /* ---- where a callback is ---- */
