@@ -118,6 +118,15 @@ static uint64_t spawn_time(const struct whorl__loop *here)
     return here != NULL ? here->turn_ns : (uint64_t)whorl__os->now_ns();
 }
 
+static inline void count_made(struct whorl__runtime *runtime, struct whorl__loop *here)
+{
+    if (here != NULL) {
+        whorl__count(&here->stats.spawned, 1);
+    } else {
+        (void)whorl__add_u64(&runtime->foreign_made, 1);
+    }
+}
+
 /* As a task is that has no attributes. `here`: the spawning thread's own loop; NULL on a foreign
  * thread. What a slot's last task left is not to be seen. */
 static inline void fill(struct whorl_task *task, struct whorl__runtime *runtime,
@@ -139,11 +148,7 @@ static inline void fill(struct whorl_task *task, struct whorl__runtime *runtime,
     if (WHORL_UNLIKELY(task->asked | task->told | task->named)) {
         clear_leftovers(task);
     }
-    if (here != NULL) {
-        whorl__count(&here->stats.spawned, 1);
-    } else {
-        (void)whorl__add_u64(&runtime->foreign_made, 1);
-    }
+    count_made(runtime, here);
 }
 
 /* What a task has of its attributes, its creator and its runtime beyond that. */
