@@ -51,6 +51,21 @@ WHORL_MUST_USE static inline bool whorl__runqueue_push(struct whorl__runqueue *q
     return true;
 }
 
+/*
+ * Owner, of a queue that nobody steals from. Takes the newest task out if it is this one. With
+ * thieves it would not do: docs/decisions/012-inline-await.md.
+ */
+static inline void whorl__runqueue_take_back(struct whorl__runqueue *queue, const void *task)
+{
+    /* relaxed, all: nobody else takes; who looks from elsewhere only counts */
+    const uint32_t tail = whorl__load_relaxed_u32(&queue->ring.p_tail);
+    const uint32_t head = whorl__load_relaxed_u32(&queue->ring.c_head);
+    void **const newest = &queue->slots[(tail - 1) & (WHORL_RUNQUEUE_SLOTS - 1)];
+    if (tail != head && whorl__load_relaxed_ptr(newest) == task) {
+        whorl__store_relaxed_u32(&queue->ring.p_tail, tail - 1);
+    }
+}
+
 /* Owner. The oldest task, or NULL when there is none. */
 void *whorl__runqueue_take(struct whorl__runqueue *queue);
 

@@ -7,7 +7,7 @@
  *
  * Stale entries stay where they are until somebody comes to them: an owner or thief drops what it
  * cannot claim, an owner whose ring is full drops all of them first. So nobody pays for taking a
- * task back out of the middle of a ring.
+ * task back out of the middle of a ring. One loop by itself takes back what it pushed last.
  *
  * Threads:    who has taken an entry out; the rest are looks from anywhere.
  * Invariant:  an open task has exactly one entry in all rings, from its spawn on.
@@ -56,6 +56,16 @@ static inline struct whorl_task *whorl__entry_claim(struct whorl__slots *slots, 
     }
     const uint32_t epoch = whorl__handle_epoch(whorl__entry_handle(entry));
     return whorl__state_claim(&task->word, epoch) ? task : NULL;
+}
+
+/* The loop's task has claimed it by its word. Where no thief is, and it came last, its entry goes
+ * at once: a tree of tasks leaves none behind. */
+static inline void whorl__entry_forget(struct whorl__loop *loop, const struct whorl_task *task,
+                                       uint32_t epoch)
+{
+    if (!loop->runtime->shares) {
+        whorl__runqueue_take_back(&loop->queue, whorl__entry_open(task, epoch));
+    }
 }
 
 /* A hint: taken out now, it would give a task. */

@@ -136,7 +136,7 @@ static void push_again(struct whorl__loop *loop, void *const *entries, unsigned 
  * Stale entries go first. If that frees a quarter of the ring, it is enough: else somebody who
  * spawns on would be here again soon, with all these entries to be looked at.
  */
-static WHORL_NOINLINE WHORL_COLD void push_overflow(struct whorl__loop *loop, void *entry)
+static WHORL_NOINLINE void push_overflow(struct whorl__loop *loop, void *entry)
 {
     const unsigned enough = WHORL_RUNQUEUE_CAPACITY - WHORL_RUNQUEUE_SLOTS / 4;
     void *entries[WHORL_RUNQUEUE_SLOTS + 1];

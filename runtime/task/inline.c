@@ -29,6 +29,7 @@
  */
 #include "task/inline.h"
 
+#include "sched/entry.h"
 #include "sched/strand.h"
 #include "task/debugging.h"
 #include "task/task.h"
@@ -69,6 +70,7 @@ static void begin(struct whorl__loop *here, struct whorl_task *awaiter, struct w
     if (!whorl__state_claim(&child->word, whorl__state_epoch(word))) {
         return; /* somebody else was faster */
     }
+    whorl__entry_forget(here, child, whorl__state_epoch(word));
     if (WHORL_LIKELY(now)) {
         whorl__task_run_here(here, child);
     } else {

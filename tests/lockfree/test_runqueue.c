@@ -115,6 +115,30 @@ static void test_runqueue_overflow_takes_the_older_half(void **state)
     }
 }
 
+static void test_runqueue_take_back_takes_the_newest_and_nothing_else(void **state)
+{
+    /* At every length, also where the counters wrap: the next push has its place. */
+    (void)state;
+    for (unsigned length = 0; length <= CAPACITY; length++) {
+        struct whorl__runqueue queue;
+        fill(&queue, UINT32_MAX - length / 2, 0, length);
+        whorl__runqueue_take_back(&queue, task_at(length)); /* was never in there */
+        if (length > 1) {
+            whorl__runqueue_take_back(&queue, task_at(length - 2)); /* is not the newest */
+        }
+        assert_int_equal(whorl__runqueue_length(&queue), length);
+        if (length > 0) {
+            whorl__runqueue_take_back(&queue, task_at(length - 1));
+            assert_int_equal(whorl__runqueue_length(&queue), length - 1);
+            whorl__runqueue_take_back(&queue, task_at(length - 1)); /* is gone */
+            assert_true(whorl__runqueue_push(&queue, task_at(length - 1)));
+        }
+        expect_rest(&queue, 0, length);
+        whorl__runqueue_take_back(&queue, task_at(length - 1)); /* an empty one has no newest */
+        assert_int_equal(whorl__runqueue_length(&queue), 0);
+    }
+}
+
 static void test_runqueue_steal_takes_the_older_half_rounded_up(void **state)
 {
     /* For each length: the first is handed over, the rest goes to the thief in order. */
@@ -545,6 +569,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_runqueue_every_length_comes_out_in_order),
         cmocka_unit_test(test_runqueue_full_refuses_and_keeps_what_it_has),
         cmocka_unit_test(test_runqueue_overflow_takes_the_older_half),
+        cmocka_unit_test(test_runqueue_take_back_takes_the_newest_and_nothing_else),
         cmocka_unit_test(test_runqueue_steal_takes_the_older_half_rounded_up),
         cmocka_unit_test(test_runqueue_steal_from_empty_touches_nothing),
         cmocka_unit_test(test_runqueue_steal_takes_no_more_than_the_thief_has_room_for),
