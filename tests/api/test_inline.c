@@ -250,12 +250,17 @@ static int await_child(void *arg)
     struct pair *const pair = arg;
     const struct whorl_attr attr = {.arg_free = count_freed};
     struct whorl_task *child;
+    struct held held = {0};
+    if (pair->by_child) { /* not before its awaiter awaits it */
+        hold_others(&held);
+    }
     pair->awaiter = whorl_task_current();
     must(whorl_spawn(wait_at_gate, pair, &attr, &child));
     pair->awaiter_got = whorl_await(child, NULL);
     pair->message = whorl_cancel_message();
     pair->cancelled = whorl_task_cancelled(child);
     whorl_task_unref(child);
+    let_go(&held);
     return 0;
 }
 
