@@ -36,6 +36,8 @@
  *   T    whorl__add_X(T *field, T amount)             not for ptr; to subtract, add -amount
  *   void whorl__add_relaxed_X(T *field, T amount)     not for ptr; for statistics
  *   void whorl__fence_full(void)                      orders all with all: also store before load
+ *   void whorl__fence_after_rmw(void)                 the same, where a read-modify-write came
+ *            after the store: free on x86-64, on which that was a full fence itself
  *   void whorl__fence_acquire(void)                   earlier loads before all that follows
  *   void whorl__fence_release(void)                   all that precedes before later stores
  *   void whorl__fence_load_store(void)                earlier loads before later stores

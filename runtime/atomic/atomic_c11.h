@@ -45,6 +45,12 @@ static inline void whorl__fence_full(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* The language knows nothing that would do with less. */
+static inline void whorl__fence_after_rmw(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 #if defined(WHORL_TSAN) && !defined(__clang__)
 #    pragma GCC diagnostic pop
 #endif

@@ -48,6 +48,15 @@ static inline void whorl__fence_full(void)
 #endif
 }
 
+static inline void whorl__fence_after_rmw(void)
+{
+#if defined(__x86_64__)
+    ck_pr_barrier();
+#else
+    ck_pr_fence_memory();
+#endif
+}
+
 static inline void whorl__pause(void)
 {
 #if defined(__aarch64__)

@@ -167,6 +167,7 @@ WHORL__DEFINE_MODEL(void *, ptr)
 #define whorl__fence_acquire()       whorl__model_fence(WHORL__SITE(FENCE, ACQUIRE, ""))
 #define whorl__fence_release()       whorl__model_fence(WHORL__SITE(FENCE, RELEASE, ""))
 #define whorl__fence_full()          whorl__model_fence(WHORL__SITE(FENCE, FULL, ""))
+#define whorl__fence_after_rmw()     whorl__model_fence(WHORL__SITE(FENCE, FULL, ""))
 /* The compiler's back end has nothing weaker than this for it either. */
 #define whorl__fence_load_store()    whorl__model_fence(WHORL__SITE(FENCE, ACQ_REL, ""))
 
