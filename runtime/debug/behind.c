@@ -56,7 +56,8 @@ static bool gave_its_place(struct whorl_task *other, const struct asked *asked)
         return false;
     }
     whorl__spin_lock(&other->lock);
-    const bool awaits = other->awaited == &asked->task->future;
+    void *const awaited = whorl__load_relaxed_ptr(&other->awaited); /* relaxed: not looked into */
+    const bool awaits = whorl__awaited_future(awaited) == &asked->task->future;
     whorl__spin_unlock(&other->lock);
     return awaits;
 }

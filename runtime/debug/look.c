@@ -92,15 +92,15 @@ static struct whorl__look_awaited identify(const struct whorl_future *future)
     return awaited;
 }
 
-static void read_gather_locked(const struct whorl_task *task, struct whorl__look *look)
+static void read_gather_locked(const struct whorl_future *awaited, struct whorl__look *look)
 {
     const struct whorl_future *children[WHORL__LOOK_CHILDREN];
-    look->gathers = task->awaited != NULL && task->awaited->kind == WHORL__FUTURE_GATHER;
+    look->gathers = awaited != NULL && awaited->kind == WHORL__FUTURE_GATHER;
     look->shown = 0;
     if (!look->gathers) {
         return;
     }
-    look->shown = whorl__gather_look(task->awaited, children, WHORL__LOOK_CHILDREN,
+    look->shown = whorl__gather_look(awaited, children, WHORL__LOOK_CHILDREN,
                                      &look->children, &look->children_pending);
     for (unsigned i = 0; i < look->shown; i++) {
         look->child[i] = identify(children[i]);
@@ -126,12 +126,16 @@ uint64_t whorl__look_at_owned(struct whorl_task *task, const void *ret_owned[WHO
     return count;
 }
 
-static void read_awaited_locked(const struct whorl_task *task, struct whorl__look *look)
+static void read_awaited_locked(struct whorl_task *task, struct whorl__look *look)
 {
-    look->awaits = task->awaited != NULL && !whorl__future_is_done(task->awaited);
+    bool visits;
+    const struct whorl_future *const awaited = whorl__awaited_hold(task, &visits);
+    look->awaits = awaited != NULL && !whorl__future_is_done(awaited);
     if (look->awaits) {
-        look->awaited = identify(task->awaited);
+        look->awaited = identify(awaited);
     }
+    read_gather_locked(awaited, look);
+    whorl__awaited_let_go(task, visits);
 }
 
 static void read_locked(struct whorl_task *task, struct whorl__look *look)
@@ -150,7 +154,6 @@ static void read_locked(struct whorl_task *task, struct whorl__look *look)
     look->owned_count = read_owned_locked(task, look->owned);
     read_timeouts_locked(task, look);
     read_awaited_locked(task, look);
-    read_gather_locked(task, look);
     whorl__spin_unlock(&task->lock);
 }
 

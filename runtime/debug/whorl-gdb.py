@@ -122,7 +122,7 @@ class Task:
 
     def awaits(self):
         """What a task awaits that is not parked: mostly another one, which runs in its place."""
-        future = self.slot["awaited"].dereference()
+        future = pointer_to(gdb.Value(int(self.slot["awaited"]) & ~1), "whorl_future").dereference()
         if int(future["kind"]) == KIND_TASK:
             return "task %d" % int(pointer_to(future.address, "whorl_task")["serial"])
         return "future 0x%x" % int(future.address)

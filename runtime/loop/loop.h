@@ -65,6 +65,7 @@ struct whorl__serials {
 /* A run of a task inside that of another, which waits for it as for any call. On the stack. */
 struct whorl__nested {
     struct whorl_task *creator;   /* NULL: a callback */
+    struct whorl_task *child;     /* which the creator awaits; NULL: it was spawned eagerly */
     void *strand;                 /* in which the caller has the turn; NULL: in none */
     struct whorl__nested *outer;
 };

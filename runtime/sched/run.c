@@ -271,6 +271,29 @@ void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task)
     whorl__store_release_ptr(&loop->current, creator);
 }
 
+/*
+ * The same for a task that another one awaits: that one is a task of a fast loop, which has nothing
+ * to put aside but the loop's own context. Mostly the child ends before it waits.
+ */
+void whorl__sched_run_awaited(struct whorl__loop *loop, struct whorl_task *child)
+{
+    struct whorl_task *const awaiter = loop->current;
+    struct whorl__nested nested = {.creator = awaiter, .child = child, .outer = loop->nested};
+    const struct whorl__instrument instrument = loop->host.instrument;
+    void *const sp = loop->host.sp;
+    const int allowance = loop->allowance;
+    WHORL_ASSERT(!loop->strict && !loop->calling && loop->batch_left == 0);
+    loop->host.instrument = ((const struct whorl__fiber *)awaiter->fiber)->instrument;
+    loop->nested = &nested;
+    run_task(loop, child);
+    loop->nested = nested.outer;
+    loop->allowance = allowance;
+    loop->host.instrument = instrument;
+    whorl__store_relaxed_ptr(&loop->host.sp, sp); /* relaxed: its own */
+    /* release, pairs culprit_report: its fiber */
+    whorl__store_release_ptr(&loop->current, awaiter);
+}
+
 /* A turn's budget is spent; there is another one if the turn has time left. */
 static WHORL_COLD bool renew_inline(struct whorl__loop *loop)
 {

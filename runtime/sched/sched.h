@@ -327,6 +327,8 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item);
 /* A task only, by the task that runs, or by a callback; one of its loop that has not begun: until
  * that leaves its stack for the first time. The caller stays where it is. */
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task);
+/* The same where the running task, of a fast loop, awaits it and has no bars. */
+void whorl__sched_run_awaited(struct whorl__loop *loop, struct whorl_task *child);
 /* Whether the turn has time for one more of these; the caller does it then. */
 WHORL_MUST_USE bool whorl__sched_may_begin(struct whorl__loop *loop);
 

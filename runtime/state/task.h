@@ -195,7 +195,8 @@ struct WHORL_ALIGNED(WHORL_CACHE_LINE) whorl_task {
     uint64_t serial;            /* A: the N of Task-N */
     uint64_t waits_on;          /* A: R writes: enum whorl__park_reason; valid while PARKED */
     uint64_t born_ns;           /* A: the turn in which it was spawned */
-    struct whorl_future *awaited;   /* M(lock): gets the cancel in its place; kept by the task */
+    void *awaited;              /* A: struct whorl_future, gets the cancel in its place, and is kept
+                                   by the task; M(lock) to write, but with the tag: see below */
     struct whorl__scope *scopes;    /* M(lock): open timeouts, innermost first */
     void *more;                 /* A: what few tasks have: task/extra.h; M(lock) to write */
 
@@ -213,6 +214,29 @@ WHORL_STATIC(offsetof(struct whorl_task, item.fiber) == offsetof(struct whorl_ta
                  offsetof(struct whorl_task, item.body) == offsetof(struct whorl_task, body),
              "an item's fields are the task's");
 WHORL_STATIC(sizeof(struct whorl_task) == 4 * WHORL_CACHE_LINE, "four lines, three of them busy");
+
+/*
+ * `awaited` with this tag: a task that runs where it is awaited. The awaiter's thread stores and
+ * clears that without the lock: task/inline.c. Whoever finds it has to hold it to look into it:
+ * whorl__awaited_hold.
+ */
+#define WHORL__AWAITED_HERE ((uintptr_t)1)
+
+static inline void *whorl__awaited_here(struct whorl_task *child)
+{
+    return (void *)((uintptr_t)&child->future | WHORL__AWAITED_HERE);
+}
+
+static inline bool whorl__awaited_is_here(const void *awaited)
+{
+    return ((uintptr_t)awaited & WHORL__AWAITED_HERE) != 0;
+}
+
+/* What `awaited` names; NULL: nothing. */
+static inline struct whorl_future *whorl__awaited_future(void *awaited)
+{
+    return (struct whorl_future *)((uintptr_t)awaited & ~WHORL__AWAITED_HERE);
+}
 
 /* By the one who has the last reference: it has failed, and nobody knows. */
 static inline bool whorl__future_is_unseen(const struct whorl_future *future)

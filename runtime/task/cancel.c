@@ -84,6 +84,30 @@ bool whorl__cancel_is_too_late(const struct whorl_task *task)
     return phase == WHORL__DONE || phase == WHORL__FREE;
 }
 
+/* ---- what a task awaits ---- */
+
+struct whorl_future *whorl__awaited_hold(struct whorl_task *task, bool *ret_visits)
+{
+    void *awaited = whorl__load_relaxed_ptr(&task->awaited); /* relaxed: the lock, or see below */
+    *ret_visits = whorl__awaited_is_here(awaited) && whorl__state_visit(&task->word);
+    if (*ret_visits) {
+        whorl__fence_after_rmw(); /* pairs I2 */
+        awaited = whorl__load_acquire_ptr(&task->awaited); /* acquire, pairs I3 */
+    } else if (whorl__awaited_is_here(awaited)) {
+        return NULL; /* it ended in this moment */
+    }
+    return whorl__awaited_future(awaited);
+}
+
+void whorl__awaited_let_go(struct whorl_task *task, bool visits)
+{
+    if (visits) {
+        whorl__state_leave(&task->word);
+    }
+}
+
+/* ---- a request is registered ---- */
+
 /* One request on one task. */
 struct request {
     uint64_t scope_serial; /* 0: a user's */
@@ -161,6 +185,18 @@ static void note_locked(struct whorl_task *task, struct whorl__scope *scope,
     }
 }
 
+/* What it awaits, with a reference; NULL: nothing. The task, in its await, keeps it till here. */
+static struct whorl_future *find_awaited_locked(struct whorl_task *task)
+{
+    bool visits;
+    struct whorl_future *const awaited = whorl__awaited_hold(task, &visits);
+    if (awaited != NULL) {
+        (void)whorl_future_ref(awaited);
+    }
+    whorl__awaited_let_go(task, visits);
+    return awaited;
+}
+
 static bool register_locked(struct whorl_task *task, struct request *request)
 {
     struct whorl__scope *scope = NULL;
@@ -175,10 +211,8 @@ static bool register_locked(struct whorl_task *task, struct request *request)
     }
     const bool held = is_held_locked(task, scope);
     request->taken = false;
-    request->awaited = held ? NULL : task->awaited;
-    if (request->awaited != NULL) {
-        (void)whorl_future_ref(request->awaited); /* the task, in its await, keeps it till here */
-    } else if (!held && !whorl__state_cancel(&task->word, &request->taken)) {
+    request->awaited = held ? NULL : find_awaited_locked(task);
+    if (!held && request->awaited == NULL && !whorl__state_cancel(&task->word, &request->taken)) {
         return false; /* it ended in this moment */
     }
     note_locked(task, scope, request);
@@ -472,8 +506,7 @@ static WHORL_COLD bool cancel_onward(struct whorl_task *task, struct whorl_futur
 bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future)
 {
     whorl__cancel_lock(task);
-    WHORL_ASSERT(task->awaited == NULL);
-    task->awaited = future;
+    whorl__store_relaxed_ptr(&task->awaited, future); /* relaxed: under the lock */
     const bool pending = whorl__state_cancel_pending(&task->word);
     const struct pending taken = {.users = count_told_users_locked(task),
                                   .withdrawals = task->withdrawals};
@@ -493,7 +526,7 @@ void whorl__cancel_await_end(struct whorl_task *task)
 {
     bool taken;
     whorl__cancel_lock(task);
-    task->awaited = NULL;
+    whorl__store_relaxed_ptr(&task->awaited, NULL); /* relaxed: under the lock */
     if (WHORL_UNLIKELY(task->users_pending > 0 || task->scopes != NULL) &&
         whorl__cancel_any_pending_locked(task)) {
         (void)whorl__state_cancel(&task->word, &taken); /* it runs: there is nothing to take */

@@ -4,7 +4,8 @@
  * Owns:       task->requests, users_pending, withdrawals, awaited, scopes; the CANCEL bit of the
  *             task's word.
  * Threads:    requests from any; the rest by the task itself. All under the task's lock, which is
- *             never held while another task's or a future's lock is taken.
+ *             never held while another task's or a future's lock is taken. One exception, of the
+ *             task itself, in inline.c.
  */
 #ifndef WHORL_TASK_CANCEL_H
 #define WHORL_TASK_CANCEL_H
@@ -81,6 +82,10 @@ void whorl__cancel_arrive(struct whorl_task *task);
  */
 bool whorl__cancel_await_begin(struct whorl_task *task, struct whorl_future *future);
 void whorl__cancel_await_end(struct whorl_task *task);
+
+/* Under the task's lock: what it awaits, which stays until let_go, by who has the lock still. */
+struct whorl_future *whorl__awaited_hold(struct whorl_task *task, bool *ret_visits);
+void whorl__awaited_let_go(struct whorl_task *task, bool visits);
 
 /* Whether the scope's request has reached the task, or is what ended its last wait. */
 static inline bool whorl__scope_expired(const struct whorl__scope *scope)

@@ -164,7 +164,7 @@ static struct whorl_future *find_awaiter_in_place(const struct whorl_future *fut
 {
     const struct whorl__loop *const here = whorl__loop_current();
     const struct whorl__nested *nested = here != NULL ? here->nested : NULL;
-    while (nested != NULL && (nested->creator == NULL || nested->creator->awaited != future)) {
+    while (nested != NULL && (nested->child == NULL || &nested->child->future != future)) {
         nested = nested->outer;
     }
     return nested != NULL ? &nested->creator->future : NULL;
@@ -453,9 +453,6 @@ static int wait_in_task(struct whorl_task *task, struct whorl_future *future, bo
         !WHORL__BUG(CANCEL_IN_A_WAIT_TAKES_NO_PASS) && whorl__future_is_done(future)) {
         whorl__give_way(task); /* a wait that was begun takes a pass, as in asyncio */
     }
-    if (awaits) {
-        whorl__inline_begin(task, future);
-    }
     while (error == 0 && !late && !whorl__future_is_done(future) &&
            (!cancelled || (awaits && is_ending(future)))) {
         error = wait_once(task, future, deadline_ns, &late);
@@ -691,7 +688,14 @@ bool whorl_future_cancel(struct whorl_future *future, const char *message)
 
 int whorl_future_await(struct whorl_future *future, void **ret_value)
 {
-    return wait_for_future(future, true, WHORL_NEVER, ret_value);
+    struct whorl_task *awaiter;
+    if (!whorl__inline_is_for(future) ||
+        (awaiter = whorl__inline_run(whorl__task_of_future(future))) == NULL) {
+        return wait_for_future(future, true, WHORL_NEVER, ret_value);
+    }
+    return WHORL_LIKELY(whorl__inline_is_over(awaiter, future))
+               ? take_done(future, true, ret_value)
+               : wait_in_task(awaiter, future, true, WHORL_NEVER, ret_value);
 }
 
 int whorl_future_join(struct whorl_future *future, int64_t deadline_ns, void **ret_value)

@@ -429,6 +429,7 @@ static WHORL_COLD void tell_of_leftover(struct whorl_task *task, int error)
 
 static void finish(struct whorl_task *task, int error)
 {
+    whorl__inline_end(task);
     error = finish_word(task, error);
     if (WHORL_UNLIKELY(error != 0 && error != -ECANCELED)) {
         tell_of_leftover(task, error);

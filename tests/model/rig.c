@@ -4,6 +4,7 @@
 #include "model/rig.h"
 
 #include "lockfree/inbox.h"
+#include "sched/entry.h"
 #include "task/context.h"
 #include "task/why.h"
 #include "task/generator.h"
@@ -83,6 +84,15 @@ static void give_fiber(struct rig *rig, struct whorl_task *task)
     whorl__store_relaxed_ptr(&task->fiber, fiber); /* relaxed: as give_stack of run.c */
 }
 
+/* In its awaiter's place a task gets its fiber from the cache. */
+void rig_inline(struct rig *rig)
+{
+    rig->runtime.inlines = true;
+    for (unsigned i = 0; i < RIG_SHELF; i++) {
+        rig_shelve(rig, 0);
+    }
+}
+
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg)
 {
     return rig_spawn_with(rig, index, body, arg, NULL);
@@ -111,13 +121,16 @@ struct look {
     const struct whorl__loop *loop;
 };
 
+/* What began in an awaiter's place has no fiber of the rig's. */
 static bool all_ended(const struct rig *rig)
 {
     uint64_t ended = 0;
+    uint64_t begun = rig->spawned;
     for (unsigned i = 0; i < rig->runtime.loop_count; i++) {
         ended += rig->loops[i].stats.ended;
+        begun += rig->loops[i].inlined;
     }
-    return ended == rig->spawned;
+    return ended == begun;
 }
 
 /* The scheduler's look, between two steps of the model: fields are read as they are. */
@@ -146,7 +159,7 @@ static struct whorl__item *take(struct whorl__loop *loop)
         task = whorl__swap_ptr(&loop->hot, NULL);
     }
     if (task == NULL) {
-        task = whorl__runqueue_take(&loop->queue);
+        task = whorl__entry_take(loop);
     }
     if (task == NULL) {
         task = whorl__sched_take_shared(loop);
@@ -189,6 +202,17 @@ void rig_loop_run(struct rig *rig, unsigned index)
     }
 }
 
+bool rig_run_open(struct rig *rig, unsigned index, struct whorl_task *task, uint32_t epoch)
+{
+    const bool claimed = whorl__state_claim(&task->word, epoch);
+    if (claimed) {
+        give_fiber(rig, task);
+        whorl__sched_run(&rig->loops[index], &task->item);
+        rig->loops[index].spare = NULL;
+    }
+    return claimed;
+}
+
 void rig_loop(struct rig *rig, unsigned index)
 {
     (void)rig_loop_begin(rig, index);
@@ -209,6 +233,7 @@ void rig_fini(struct rig *rig)
     for (unsigned i = 0; i < rig->runtime.loop_count; i++) {
         struct whorl__loop *const loop = &rig->loops[i];
         MODEL_CHECK(loop->bound.head == NULL && loop->hot == NULL);
+        MODEL_CHECK(whorl__entry_take(loop) == NULL); /* stale ones go */
         MODEL_CHECK(whorl__inbox_is_empty(&loop->inbox));
         MODEL_CHECK(whorl__runqueue_length(&loop->queue) == 0);
         MODEL_CHECK(loop->timers.heap.count == 0);

@@ -10,7 +10,8 @@
  *
  * Owns:       struct rig, which is in the model's state; the stacks, which are static: there is one
  *             execution at a time.
- * Spawned:    a task of a model may spawn others, and must not end before they have.
+ * Spawned:    a task of a model may spawn others, and must not end before they have. They begin
+ *             where they are awaited if the model has asked for that.
  * Threads:    init, spawn and fini from setup and finish; a loop by one model thread.
  * Clock:      stands still at 0; timers fire where a model thread fires them.
  */
@@ -40,6 +41,13 @@ struct rig {
 };
 
 void rig_init(struct rig *rig, unsigned loop_count, enum rig_kind kind);
+
+/* From now on what is spawned may begin where it is awaited, on loops[0]; the kind is sharing. */
+void rig_inline(struct rig *rig);
+
+/* As loops[index], which has begun: runs a task that somebody has spawned and left open, of this
+ * epoch, unless another has it by now. */
+bool rig_run_open(struct rig *rig, unsigned index, struct whorl_task *task, uint32_t epoch);
 
 /* A task that is ready on loops[index], with a reference for the caller. */
 struct whorl_task *rig_spawn(struct rig *rig, unsigned index, whorl_body *body, void *arg);

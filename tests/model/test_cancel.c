@@ -28,6 +28,7 @@ struct scene {
     struct whorl_task *tasks[2];
     struct whorl_timeout timeout; /* of the model that reschedules it */
     uint32_t entered;             /* A: the block of that model is open */
+    struct whorl_task *open;      /* A: a child that begins where it is awaited */
     uint32_t movers;              /* how many reschedule it */
     uint32_t moved;               /* A: how many of them are back */
     int results[4];               /* what the task saw, in order */
@@ -698,6 +699,127 @@ static void finish_forwarded(void *state)
     finish(state);
 }
 
+/* ---- CANC-5 of a task that runs where it is awaited: task/inline.c ---- */
+
+static int child_ends(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int child_waits(void *arg)
+{
+    (void)arg;
+    return whorl_yield();
+}
+
+/* The slot of its child goes to the next one, which nobody may ask. */
+static int await_in_place(struct scene *scene, whorl_body *body)
+{
+    struct whorl_task *child;
+    MODEL_CHECK(whorl_spawn(body, scene, NULL, &child) == 0);
+    whorl__store_release_ptr((void **)&scene->open, child); /* release, pairs claim_open */
+    note_result(scene, 0, whorl_await(child, NULL));
+    whorl_task_unref(child);
+    MODEL_CHECK(whorl_spawn(child_ends, scene, NULL, &child) == 0);
+    while (!whorl_task_done(child)) {
+        const int error = whorl_join(child, WHORL_NEVER, NULL);
+        if (error != 0) {
+            note_result(scene, 1, error);
+        }
+    }
+    MODEL_CHECK(whorl_task_result(child, NULL) == 0);
+    whorl_task_unref(child);
+    return 0;
+}
+
+static int task_awaits_one_that_ends(void *arg)
+{
+    return await_in_place(arg, child_ends);
+}
+
+static int task_awaits_one_that_waits(void *arg)
+{
+    return await_in_place(arg, child_waits);
+}
+
+static void setup_in_place(void *state)
+{
+    setup_pair(state, task_awaits_one_that_ends);
+    rig_inline(&((struct scene *)state)->rig);
+}
+
+static void setup_in_place_waits(void *state)
+{
+    setup_pair(state, task_awaits_one_that_waits);
+    rig_inline(&((struct scene *)state)->rig);
+}
+
+/* As a dump does: what it finds is not another task meanwhile. */
+static void look_at_awaited(struct whorl_task *task)
+{
+    bool visits;
+    whorl__spin_lock(&task->lock);
+    struct whorl_future *const awaited = whorl__awaited_hold(task, &visits);
+    if (awaited != NULL) {
+        whorl__plain_read(&whorl__task_of_future(awaited)->runtime); /* what `fill` sets */
+    }
+    whorl__awaited_let_go(task, visits);
+    whorl__spin_unlock(&task->lock);
+}
+
+static bool is_open_or_over(void *arg)
+{
+    const struct scene *const scene = arg;
+    return scene->open != NULL || is_over(scene);
+}
+
+/* Loop 1 finds the child's entry, as a thief would, and the awaiter comes too late, or it does. */
+static void claim_open(struct scene *scene)
+{
+    model_block_until(is_open_or_over, scene);
+    /* acquire, pairs await_in_place */
+    struct whorl_task *const child = whorl__load_acquire_ptr((void **)&scene->open);
+    (void)rig_loop_begin(&scene->rig, 1);
+    if (child != NULL) {
+        (void)rig_run_open(&scene->rig, 1, child, 1);
+    }
+    rig_loop_run(&scene->rig, 1);
+    rig_loop_end(&scene->rig, 1);
+}
+
+static void body_in_place(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else if (thread == 1) {
+        scene->accepted[0] = whorl_cancel(scene->tasks[0], "enough");
+    } else {
+        claim_open(scene);
+    }
+}
+
+static void body_in_place_looked_at(void *state, unsigned thread)
+{
+    struct scene *const scene = state;
+    if (thread == 0) {
+        rig_loop(&scene->rig, 0);
+    } else {
+        look_at_awaited(scene->tasks[0]);
+    }
+}
+
+static void finish_in_place(void *state)
+{
+    struct scene *const scene = state;
+    struct whorl_task *const task = scene->tasks[0];
+    const int met = count_cancelled(scene, 2) + (whorl_task_result(task, NULL) == -ECANCELED);
+    MODEL_CHECK(met == scene->accepted[0]); /* whom it was passed on to, or the task: once */
+    check_quiet(task, scene->accepted[0]);
+    finish(state);
+}
+
 /* ---- wait_for: the deadline goes on to the awaited task, which ends at once elsewhere ---- */
 
 static int task_waits_for(void *arg)
@@ -952,6 +1074,30 @@ static const struct model models[] = {
      .finish = finish_forwarded,
      .preemptions = 1,
      .schedules = 3000},
+    {SCENE("in-place", "the same where the awaited task runs in its awaiter's place", 2),
+     .setup = setup_in_place,
+     .body = body_in_place,
+     .finish = finish_in_place,
+     .preemptions = 2,
+     .schedules = 5000},
+    {SCENE("in-place-waits", "the same, and the awaited task waits: both park", 2),
+     .setup = setup_in_place_waits,
+     .body = body_in_place,
+     .finish = finish_in_place,
+     .preemptions = 2,
+     .schedules = 5000},
+    {SCENE("in-place-or-stolen", "the same, and a thief may have it first", 3),
+     .setup = setup_in_place,
+     .body = body_in_place,
+     .finish = finish_in_place,
+     .preemptions = 1,
+     .schedules = 5000},
+    {SCENE("in-place-looked-at", "who looks at what is awaited there finds that task, or none", 2),
+     .setup = setup_in_place,
+     .body = body_in_place_looked_at,
+     .finish = finish_in_place,
+     .preemptions = 2,
+     .schedules = 5000},
     {SCENE("wait-for", "a deadline goes on to the awaited task, which ends elsewhere", 3),
      .setup = setup_wait_for,
      .body = body_wait_for,
