@@ -128,10 +128,15 @@ struct whorl_task *whorl__inline_run(struct whorl_task *child)
     struct whorl_task *const awaiter = here != NULL ? here->current : NULL;
     if (awaiter == NULL || whorl__task_is_inherited(child) ||
         !may_begin_here(here, awaiter, child) ||
-        (whorl__cxx_holds(here->cxx) && has_bars(here)) || !claim(awaiter, child)) {
+        (whorl__cxx_holds(here->cxx) && has_bars(here))) {
         return NULL;
     }
-    if (WHORL_LIKELY(whorl__sched_may_begin(here))) {
+    /* Before the claim: it may ask the clock, and a child that is claimed is in no queue. */
+    const bool now = whorl__sched_may_begin(here);
+    if (!claim(awaiter, child)) {
+        return NULL;
+    }
+    if (WHORL_LIKELY(now)) {
         run(here, child);
     } else {
         whorl__sched_submit(child);
