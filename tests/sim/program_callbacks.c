@@ -73,7 +73,9 @@ static void be_called(void *arg)
     one->called++;
     check_order(one, loop);
     if (!world.over && draw(4) == 0) {
+        world.at_work++; /* what it makes is still to be written down */
         act(NULL, true);
+        world.at_work--;
     }
     world.running[loop] = false;
 }
