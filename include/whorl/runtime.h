@@ -23,9 +23,9 @@ typedef int whorl_body(void *arg);
 
 /*
  * In which order tasks run, and how the loops share work. STEALING is fast order: who was woken
- * last runs next, and a task that is awaited before it has begun begins there (docs/decisions/012-
- * inline-await.md). It may be chosen for one loop, too, which then has nobody to steal from it:
- * for programs that divide their work into very many tasks and rely on no order among them.
+ * last runs next, and a task that is awaited before it has begun begins there, as in
+ * docs/decisions/012-inline-await.md. One loop may have it, too, and nobody to steal from it: for
+ * programs that divide their work into very many tasks and rely on no order among them.
  */
 enum whorl_mode {
     WHORL_MODE_AUTO = 0, /* single for one loop, else stealing */

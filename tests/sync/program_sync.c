@@ -98,6 +98,14 @@ void at_one_loop(whorl_body *body)
     at_loops(1, body);
 }
 
+void at_fast_loop(whorl_body *body)
+{
+    const struct whorl_options options = {.loops = 1, .mode = WHORL_MODE_STEALING};
+    forget_events();
+    assert_int_equal(whorl_run(body, NULL, &options), 0);
+    assert_as_expected();
+}
+
 void at_all_loops(whorl_body *body)
 {
     at_loops(1, body);

@@ -27,10 +27,12 @@ void pass(unsigned passes);
 void expect_at(bool is_so, const char *what, const char *file, int line);
 void expect_is_at(long got, long wanted, const char *what, const char *file, int line);
 
-/* Each a test: body(NULL) at so many loops; at one; at one, two and LOOPS_MOST; in no loop at all.
- * Asserts that it returned 0, and that nothing was written down. */
+/* Each a test: body(NULL) at so many loops; at one; at one in fast order, who was woken last first;
+ * at one, two and LOOPS_MOST; in no loop at all. Asserts that it returned 0, and that nothing was
+ * written down. */
 void at_loops(int loops, whorl_body *body);
 void at_one_loop(whorl_body *body);
+void at_fast_loop(whorl_body *body);
 void at_all_loops(whorl_body *body);
 void at_no_loop(whorl_body *body);
 

@@ -260,6 +260,22 @@ static void test_who_never_has_to_wait_lets_others_run_at_several_loops(void **s
     at_loops(LOOPS_MOST, play_kinds);
 }
 
+static int play_kinds_alone(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < KINDS; i++) {
+        (void)play_kind(&kinds[i], 0);
+    }
+    return 0;
+}
+
+static void test_who_never_has_to_wait_lets_others_run_at_one_fast_loop(void **state)
+{
+    /* It keeps the order of several, not asyncio's: so it owes what they owe. */
+    (void)state;
+    at_fast_loop(play_kinds_alone);
+}
+
 /* ---- one loop ---- */
 
 static int play_in_order(void *arg)
@@ -780,6 +796,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_never_has_to_wait_lets_others_run_at_several_loops),
+        cmocka_unit_test(test_who_never_has_to_wait_lets_others_run_at_one_fast_loop),
         cmocka_unit_test(test_que_3_at_one_loop_who_need_not_wait_goes_on_as_in_asyncio),
         cmocka_unit_test(test_descriptors_that_are_always_ready_let_others_run_at_one_loop),
         cmocka_unit_test(test_io_and_locks_share_one_allowance_at_several_loops),

@@ -24,14 +24,6 @@ static void at_many_loops(whorl_body *body)
     at_loops(LOOPS_MANY, body);
 }
 
-/* One loop that runs who was woken last, but for what a strand says. */
-static void at_fast_loop(whorl_body *body)
-{
-    const struct whorl_options options = {.loops = 1, .mode = WHORL_MODE_STEALING};
-    assert_int_equal(whorl_run(body, NULL, &options), 0);
-    at_no_loop(no_failure);
-}
-
 static struct whorl_task *start_in(struct whorl_strand *strand, whorl_body *body, void *arg)
 {
     const struct whorl_attr attr = {.strand = strand};
