@@ -30,6 +30,16 @@
  * A case that can only fail counts as one that can be done: of a queue that is shut down, a put, or
  * a get when it is empty. It is then the one that was chosen, and its error is -ESHUTDOWN.
  *
+ * No cases are:
+ *
+ *      a condition        its wait is two waits: for the notification, and then for the lock, which
+ *                         is not to be given up any more
+ *      a barrier          who has come is counted on by the others: they go on, and he with them
+ *      a read-write lock  a writer in line holds off who comes to read, also if he then goes
+ *                         elsewhere
+ *      once               who is let in has to do it
+ *      a queue's join     as all that has no case: a task that joins, and its end as a case
+ *
  * The same thing may be in several cases, also to put and to get. The cases are the caller's: they
  * may be used again as they are, and stay where they are until the call returns. What they name may
  * be used by anybody at the same time, but for a destroy, which is -EBUSY while somebody waits.
