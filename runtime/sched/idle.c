@@ -34,6 +34,7 @@
  * again, for a searcher will.
  *
  * Not chosen: a hand-over of the task itself to a sleeping loop: the owner often gets to it first.
+ *             membarrier by who goes to sleep, and no fence in notify: docs/decisions/014.
  */
 #include "sched/sched.h"
 
