@@ -240,6 +240,33 @@ static void letter_came(void *state)
     kernel_end(&house->kernel);
 }
 
+/* ---- a foreign thread wakes a task that is left over ---- */
+
+/* The end has waited for guests by then, and looks once more before it frees what they use. */
+static int await_letter_at_last(void *arg)
+{
+    struct house *const house = arg;
+    house->child = whorl_sleep_until(WHORL_NEVER);
+    return await_letter(house);
+}
+
+static int leave_reader_behind(void *arg)
+{
+    return whorl_spawn(await_letter_at_last, arg, NULL, NULL);
+}
+
+/* The reader may have been asked to end once more, and the letter with him. */
+static void send_late_letter(struct house *house)
+{
+    (void)whorl_future_set_result(house->letter, NULL);
+    whorl_future_unref(house->letter);
+}
+
+static void late_letter_body(void *state, unsigned thread)
+{
+    play(state, thread, leave_reader_behind, send_late_letter);
+}
+
 /* ---- a reference outlives the runtime ---- */
 
 static void drop_reference(struct house *house)
@@ -432,6 +459,9 @@ int main(int argc, char **argv)
         {.name = "shutdown/foreign-wakes-last", .threads = 4, .schedules = 4000,
          .about = "a foreign thread completes what the last task awaits, and is inside still (B1)",
          HOUSE(set_up, letter_body, letter_came)},
+        {.name = "shutdown/foreign-wakes-leftover", .threads = 4, .schedules = 4000,
+         .about = "the same, of a task that the end has cancelled (B1)",
+         HOUSE(set_up, late_letter_body, child_was_told)},
         {.name = "shutdown/reference-outlives", .threads = 4, .schedules = 4000,
          .about = "the last reference to a task goes before, at, or after the runtime's end",
          HOUSE(set_up, reference_body, letter_came)},
