@@ -283,6 +283,8 @@ void whorl__sched_run_awaited(struct whorl__loop *loop, struct whorl_task *child
     void *const sp = loop->host.sp;
     const int allowance = loop->allowance;
     WHORL_ASSERT(!loop->strict && !loop->calling && loop->batch_left == 0);
+    loop->inlined++;
+    loop->inline_left--;
     loop->host.instrument = ((const struct whorl__fiber *)awaiter->fiber)->instrument;
     loop->nested = &nested;
     run_task(loop, child);
@@ -305,12 +307,7 @@ static WHORL_COLD bool renew_inline(struct whorl__loop *loop)
 
 bool whorl__sched_may_begin(struct whorl__loop *loop)
 {
-    if (WHORL_UNLIKELY(loop->inline_left == 0) && !renew_inline(loop)) {
-        return false;
-    }
-    loop->inlined++;
-    loop->inline_left--;
-    return true;
+    return WHORL_LIKELY(loop->inline_left > 0) || renew_inline(loop);
 }
 
 /* ---- what runs next ---- */

@@ -329,7 +329,7 @@ void whorl__sched_run(struct whorl__loop *loop, struct whorl__item *item);
 void whorl__sched_run_nested(struct whorl__loop *loop, struct whorl_task *task);
 /* The same where the running task, of a fast loop, awaits it and has no bars. */
 void whorl__sched_run_awaited(struct whorl__loop *loop, struct whorl_task *child);
-/* Whether the turn has time for one more of these; the caller does it then. */
+/* Whether the turn has time for one more task that begins where it is awaited. */
 WHORL_MUST_USE bool whorl__sched_may_begin(struct whorl__loop *loop);
 
 /* drop.c */
