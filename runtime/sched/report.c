@@ -20,6 +20,7 @@
 #include "sched/roster.h"
 #include "sched/sched.h"
 #include "sys/os.h"
+#include "sys/tls.h"
 
 #include "base/error.h"
 
@@ -221,13 +222,15 @@ void whorl__report(struct whorl__runtime *runtime, const struct whorl_report *re
 {
     struct whorl_report full = *report;
     struct words words;
+    const int saved_errno = whorl__tls_errno(); /* of a task that only let go of something */
     fill_in(runtime, &full, &words);
-    if (!enter(&runtime->reporter)) {
+    if (enter(&runtime->reporter)) {
+        handle(runtime, &full);
+        leave(&runtime->reporter);
+    } else {
         tell(runtime, &full);
-        return;
     }
-    handle(runtime, &full);
-    leave(&runtime->reporter);
+    whorl__tls_set_errno(saved_errno);
 }
 
 void whorl__reporter_init(struct whorl__reporter *reporter, whorl_exception_handler *handler,

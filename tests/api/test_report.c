@@ -161,6 +161,42 @@ static void test_dbg_2_handler_is_set_and_none_restores_the_default(void **state
     assert_int_equal(change.notes.log.lines, 3);
 }
 
+static int spoil_errno(void *arg, const struct whorl_report *report)
+{
+    (void)arg, (void)report;
+    errno = EIO;
+    return 0;
+}
+
+static int fail_unseen(void *arg)
+{
+    (void)arg;
+    return -EPROTO;
+}
+
+/* The report comes where the last reference goes: in a call that reports nothing by itself. */
+static int let_go_of_a_failure(void *arg)
+{
+    int *const ret_errno = arg;
+    struct whorl_task *const task = start(fail_unseen, NULL);
+    settle();
+    errno = EDOM;
+    whorl_task_unref(task);
+    *ret_errno = errno;
+    return 0;
+}
+
+static void test_dbg_2_handler_leaves_errno_to_the_task(void **state)
+{
+    (void)state;
+    for (int loops = 1; loops <= 2; loops++) {
+        const struct whorl_options options = {.loops = loops, .exception_handler = spoil_errno};
+        int after = 0;
+        assert_int_equal(whorl_run(let_go_of_a_failure, &after, &options), 0);
+        assert_int_equal(after, EDOM);
+    }
+}
+
 static int report_nothing(void *arg)
 {
     (void)arg;
@@ -506,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_dbg_1_default_leaves_out_what_there_is_not),
         cmocka_unit_test(test_dbg_2_handler_gets_the_report_and_the_log_nothing),
         cmocka_unit_test(test_dbg_2_handler_is_set_and_none_restores_the_default),
+        cmocka_unit_test(test_dbg_2_handler_leaves_errno_to_the_task),
         cmocka_unit_test(test_dbg_2_report_without_a_message_is_einval),
         cmocka_unit_test(test_dbg_2_outside_a_task_is_eperm),
         cmocka_unit_test(test_dbg_3_handler_that_fails_is_told_with_the_original),
