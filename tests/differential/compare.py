@@ -101,9 +101,11 @@ def main():
     parser.add_argument("--known", help="programs that are compared first")
     parser.add_argument("--floor", type=float, default=0,
                         help="fails if fewer of the pairs of constructs have met, in percent")
+    parser.add_argument("--stranded", action="store_true",
+                        help="whorl's side has all in one strand, which must change nothing")
     parser.add_argument("--reports", type=int, default=3, help="differences that are shrunk")
     options = parser.parse_args()
-    options.side = [options.side, "--strict"]
+    options.side = [options.side, "--stranded" if options.stranded else "--strict"]
     without = tuple(options.without.split(","))
     if options.file:
         with open(options.file, encoding="utf-8") as file:

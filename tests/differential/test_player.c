@@ -5,6 +5,7 @@
  *     test_player --strict             programs from standard input, on one loop, in strict order,
  *                                      on a played clock: each with its trace
  *     test_player --strict BUG         with one of the bugs of base/bug.h in it, if the build can
+ *     test_player --stranded           as --strict, with all tasks and callbacks in one strand
  *     test_player --bugs               lists those
  *     test_player --loops N            the same programs live on N loops, for what must hold in any
  *                                      order: program_check, and no cancel without a request
@@ -78,13 +79,15 @@ static char *read_all(FILE *from)
 
 /* ---- strict ---- */
 
-static int play_on_one_loop(char *text)
+/* flags: of struct whorl_options. */
+static int play_on_one_loop(char *text, uint64_t flags)
 {
     const struct whorl_options options = {.loops = 1,
                                           .no_pin = 1,
                                           .stall_ns = WHORL_NEVER,
                                           .report_ns = WHORL_NEVER,
-                                          .log = quiet};
+                                          .log = quiet,
+                                          .flags = flags};
     if (!program_read(text, &program)) {
         return 2;
     }
@@ -93,7 +96,7 @@ static int play_on_one_loop(char *text)
 }
 
 /* bug: NULL for none. */
-static int strict(const char *bug)
+static int strict(const char *bug, uint64_t flags)
 {
     if (bug != NULL && !bug_choose(bug)) {
         fprintf(stderr, "differential: there is no bug %s in this build\n", bug);
@@ -106,7 +109,7 @@ static int strict(const char *bug)
     program_clock_install();
     while (result <= 0 && (text = next_program(&rest)) != NULL) {
         printf("%.*s\n", (int)strcspn(text, "\n"), text);
-        result = play_on_one_loop(text);
+        result = play_on_one_loop(text, flags);
         if (result != 0) {
             printf("FAILED %s\n", whorl_error_name(result));
         }
@@ -213,7 +216,7 @@ static int test_itself(void)
     FILE *const out = fmemopen(trace, sizeof trace, "w");
     program_clock_install();
     program_trace_to(out);
-    const int result = play_on_one_loop(text);
+    const int result = play_on_one_loop(text, 0);
     fclose(out);
     const bool same = strcmp(trace, sample_trace) == 0;
     if (!same) {
@@ -235,7 +238,10 @@ int main(int argc, char **argv)
         return 0;
     }
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "--strict") == 0) {
-        return strict(argv[2]);
+        return strict(argv[2], 0);
+    }
+    if (argc == 2 && strcmp(argv[1], "--stranded") == 0) {
+        return strict(NULL, WHORL_STRANDED);
     }
     if (argc == 3 && strcmp(argv[1], "--loops") == 0) {
         return many(atoi(argv[2]), 0, 0);
@@ -243,7 +249,8 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(argv[1], "--sim") == 0) {
         return many(atoi(argv[2]), strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
     }
-    fprintf(stderr, "usage: %s [--strict [BUG] | --bugs | --loops N | --sim N SEED COUNT]\n",
+    fprintf(stderr,
+            "usage: %s [--strict [BUG] | --stranded | --bugs | --loops N | --sim N SEED COUNT]\n",
             argv[0]);
     return 2;
 }
