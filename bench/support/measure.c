@@ -189,3 +189,44 @@ int bench_report_bar(struct json *json, const struct json_place *place, const ch
     json_figure(json, place, name, bar, unit);
     return kept ? 0 : 1;
 }
+
+/*
+ * How many values there are below the interval of the median that holds it with 95 %, and as many
+ * above: each value is below the median in one case of two, whatever the values are distributed by.
+ */
+static int outside_interval(int count)
+{
+    double chance = pow(0.5, count); /* of no value below the median, then of one, ... */
+    double sum = chance;
+    int outside = 0;
+    while (outside < count && sum <= 0.025) {
+        chance *= (double)(count - outside) / (outside + 1);
+        outside++;
+        sum += chance;
+    }
+    return outside > 0 ? outside - 1 : 0;
+}
+
+int bench_report_paired_bar(struct json *json, const struct json_place *place, const char *metric,
+                            const struct bench_series *ratios, double bar)
+{
+    char name[64];
+    struct bench_series sorted = *ratios;
+    qsort(sorted.values, (size_t)sorted.count, sizeof(double), compare_doubles);
+    const int outside = outside_interval(sorted.count);
+    const double low = sorted.values[outside];
+    const double high = sorted.values[sorted.count - 1 - outside];
+    const double median = bench_series_median(ratios);
+    const bool kept = low <= bar;
+    printf("%s: %s, %s is %.3g times (%d pairs, 95 %% interval %.3g..%.3g), the bar is at most "
+           "%.3g times\n",
+           place->bench, kept ? "kept" : "MISSED", metric, median, sorted.count, low, high, bar);
+    json_figure(json, place, metric, median, "times");
+    snprintf(name, sizeof(name), "%s low", metric);
+    json_figure(json, place, name, low, "times");
+    snprintf(name, sizeof(name), "%s high", metric);
+    json_figure(json, place, name, high, "times");
+    snprintf(name, sizeof(name), "%s bar", metric);
+    json_figure(json, place, name, bar, "times");
+    return kept ? 0 : 1;
+}

@@ -65,4 +65,13 @@ void bench_report(struct json *json, const struct json_place *place, const char 
 int bench_report_bar(struct json *json, const struct json_place *place, const char *metric,
                      double value, double bar, const char *unit);
 
+/*
+ * The same of ratios, each of two measured side by side. It is missed only if the lower end of the
+ * 95 % interval of their median is above the bar. Of fewer than six ratios there is no such
+ * interval, and the lowest stands for its end: measure BENCH_PAIRS_LEAST of them, or more.
+ */
+#define BENCH_PAIRS_LEAST 7
+int bench_report_paired_bar(struct json *json, const struct json_place *place, const char *metric,
+                            const struct bench_series *ratios, double bar);
+
 #endif
