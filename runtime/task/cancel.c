@@ -281,7 +281,10 @@ static bool leave_pending(struct whorl_task *task, const struct request *request
 /* In strict order a gather whose children are done ends in the turn of their callbacks. */
 static bool is_about_to_end(const struct whorl_task *task, const struct whorl_future *awaited)
 {
-    return awaited->kind == WHORL__FUTURE_GATHER && task->loop->strict &&
+    /* relaxed: all loops of a runtime keep one order; in fast order it may be moving right now */
+    const struct whorl__loop *const loop =
+        whorl__load_relaxed_ptr((void *const *)(const void *)&task->loop);
+    return awaited->kind == WHORL__FUTURE_GATHER && loop->strict &&
            whorl__gather_is_ending(awaited);
 }
 

@@ -15,6 +15,8 @@
  */
 #include "support/play.h"
 
+#include "base/compiler.h"
+
 #include <errno.h>
 
 enum { CONNECTIONS_MAX = 1000, MESSAGE_BYTES = 64, HEAVY_EACH = 10 };
@@ -195,22 +197,29 @@ static void play_load(enum load load, int loops, unsigned connections, unsigned 
     compare(true, 50);
 }
 
+/* Fewer where that takes minutes: the slowest of few is less slow, so the same shares are due. */
+#if defined(WHORL_TSAN)
+#    define MANY 200
+#else
+#    define MANY CONNECTIONS_MAX
+#endif
+
 static void test_each_of_1000_connections_gets_half_of_the_average(void **state)
 {
     (void)state;
-    play_load(EQUAL, 1, CONNECTIONS_MAX, 10, 1);
-    play_load(EQUAL, 2, CONNECTIONS_MAX, 20, 1);
-    play_load(EQUAL, 8, CONNECTIONS_MAX, 20, 1);
-    play_load(SKEWED, 2, CONNECTIONS_MAX, 20, 1);
+    play_load(EQUAL, 1, MANY, 10, 1);
+    play_load(EQUAL, 2, MANY, 20, 1);
+    play_load(EQUAL, 8, MANY, 20, 1);
+    play_load(SKEWED, 2, MANY, 20, 1);
 }
 
 /* Who is behind now is ahead later: nobody stays with the worse loop. */
 static void test_the_more_is_counted_the_more_equal_are_the_shares(void **state)
 {
     (void)state;
-    run_load(EQUAL, 2, CONNECTIONS_MAX, 20, 1);
+    run_load(EQUAL, 2, MANY, 20, 1);
     compare(false, 60);
-    run_load(EQUAL, 2, CONNECTIONS_MAX, 100, 1);
+    run_load(EQUAL, 2, MANY, 100, 1);
     compare(false, 75);
 }
 
