@@ -551,7 +551,9 @@ static void test_shielded_section_lets_groups_inside_work(void **state)
 
 static int fail_later(void *arg)
 {
-    const int error = whorl_future_join(((struct tidy *)arg)->asked, WHORL_NEVER, NULL);
+    struct tidy *const tidy = arg;
+    must(whorl_future_set_result(tidy->inside, NULL));
+    const int error = whorl_future_join(tidy->asked, WHORL_NEVER, NULL);
     return error != 0 ? -EIO : 0; /* it answers the cancel of its group with a failure */
 }
 
@@ -565,10 +567,11 @@ static int deadline_and_failure_inside(void *arg)
     struct whorl_group group;
     struct whorl_attr attr = {.pin = whorl_loop_current() + 1};
     must(whorl_shield_begin(&shield));
-    must(whorl_timeout_enter(&timeout, whorl_after(WHORL_MILLISECOND)));
+    must(whorl_timeout_enter(&timeout, WHORL_NEVER));
     must(whorl_group_begin(&group));
     must(whorl_group_spawn(&group, fail_later, tidy, &attr, NULL));
-    must(whorl_yield());
+    must(whorl_future_join(tidy->inside, WHORL_NEVER, NULL)); /* one that has not begun fails not */
+    must(whorl_timeout_reschedule(&timeout, whorl_after(WHORL_MILLISECOND)));
     tidy->in_section[0] = whorl_group_end(&group, 0, NULL);
     tidy->in_section[1] = whorl_yield();
     tidy->in_section[2] = whorl_timeout_exit(&timeout, tidy->in_section[1]);
